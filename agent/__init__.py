@@ -1,0 +1,1 @@
+"""The daemon: the only package that knows both sensors and models."""

@@ -1,0 +1,192 @@
+"""The life of an alert: inactive, pending, active, clearing, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isnan
+from typing import Literal
+
+State = Literal["inactive", "pending", "active", "clearing"]
+Severity = Literal["warning", "critical"]
+Happening = Literal["raised", "updated", "cleared", "flooded"]
+
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a monitor's level becomes an alert, and when the alert ends. Level 1.0 is the edge of normal."""
+
+    on_delay_s: float = 10.0  # the level must have been at or above on_level this long; 0 raises at once
+    off_delay_s: float = 30.0  # and below off_level this long; 0 clears at once
+    on_level: float = 1.0
+    off_level: float = 0.9
+    # For this long after a raise another one needs twice the level of that raise. The method is
+    # ARTime's and NAB's: an alarm that repeats says nothing new unless the score has doubled.
+    hold_s: float = 0.0
+    critical_level: float = 2.0  # at or above: severity "critical", else "warning"
+    flood_per_hour: int = 12  # raises in any 3,600 s; further ones are counted, not raised; 0 is no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One monitor's alert. A cleared alert keeps raised_at, peak and severity, so its end can tell its story."""
+
+    state: State = "inactive"
+    since: float = 0.0  # Unix seconds, when this state began
+    raised_at: float = 0.0  # Unix seconds of the latest raise; 0.0 when there never was one
+    raised_level: float = 0.0  # the level that raised it
+    level: float = 0.0  # latest level seen while not inactive
+    peak: float = 0.0  # highest level from the raise on
+    severity: Severity = "warning"  # rises while the alert lives, never falls
+    raises: tuple[float, ...] = ()  # times of the raises of the last hour, at most flood_per_hour of them
+    withheld: Literal["", "hold", "flood"] = ""  # pending, long enough, and yet not raised: why
+    flooded: bool = False  # raises were suppressed and that was said; until the next raise has been cleared
+    suppressed: int = 0  # raises the flood limit kept back before this one
+
+    @property
+    def raised(self) -> bool:
+        """Between "raised" and "cleared"."""
+        return self.state == "active" or self.state == "clearing"
+
+    @property
+    def duration_s(self) -> float:
+        """How long a cleared alert lasted; 0.0 for one that has not been."""
+        return self.since - self.raised_at if self.state == "inactive" and self.raised_at else 0.0
+
+
+def advance(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
+    """The alert after one more level, measured at `now`. Pure; compare before and after with `happened`.
+
+    What lies between two levels is taken to be as they are: two rows of 1.2, 5 min apart, have been above
+    1.0 for 5 min, while a single row above 1.0 raises only with on_delay_s = 0. A NaN level is no
+    information: it changes nothing. When time goes backwards, a delay under way starts afresh. The very
+    same object comes back when nothing changes.
+    """
+    state = alert.state
+    if state == "inactive":
+        if not level >= rule.on_level:  # so written that NaN ends here too
+            return alert
+        if rule.on_delay_s <= 0.0:
+            return _ripe(replace(alert, state="pending", since=now, level=level), rule, level, now)
+        return replace(alert, state="pending", since=now, level=level, withheld="")
+    if isnan(level):
+        return alert
+    if state == "pending":
+        if level < rule.on_level:
+            return replace(alert, state="inactive", since=now, level=level, withheld="")
+        if now < alert.since:
+            return replace(alert, since=now, level=level)
+        if now - alert.since < rule.on_delay_s:
+            return alert if level == alert.level else replace(alert, level=level)
+        return _ripe(alert, rule, level, now)
+    return _fading(alert, rule, level, now)
+
+
+def _ripe(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
+    """A pending alert that has waited long enough: raised, or kept back by the hold or the flood limit."""
+    if 0.0 <= now - alert.raised_at < rule.hold_s and level < 2.0 * alert.raised_level:
+        return replace(alert, level=level, withheld="hold")
+    recent = tuple(time for time in alert.raises if now - HOUR_S < time <= now)
+    if 0 < rule.flood_per_hour <= len(recent):
+        first = alert.withheld != "flood"  # one stretch above on_level is one raise kept back
+        count = alert.suppressed + 1 if first else alert.suppressed
+        return replace(alert, level=level, withheld="flood", flooded=True, suppressed=count)
+    return replace(
+        alert,
+        state="active",
+        since=now,
+        raised_at=now,
+        raised_level=level,
+        level=level,
+        peak=level,
+        severity="critical" if level >= rule.critical_level else "warning",
+        raises=(*recent, now) if rule.flood_per_hour > 0 else (),
+        withheld="",
+    )
+
+
+def _fading(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
+    """An active or clearing alert. Between off_level and on_level it neither ends nor begins."""
+    if level >= rule.off_level:
+        if alert.state == "active" and level == alert.level:
+            return alert
+        return replace(
+            alert,
+            state="active",
+            since=alert.since if alert.state == "active" else now,
+            level=level,
+            peak=max(alert.peak, level),
+            severity="critical" if level >= rule.critical_level else alert.severity,
+        )
+    since = alert.since if alert.state == "clearing" and now >= alert.since else now
+    if now - since >= rule.off_delay_s:
+        return replace(alert, state="inactive", since=now, level=level, flooded=False, suppressed=0)
+    if alert.state == "clearing" and since == alert.since and level == alert.level:
+        return alert
+    return replace(alert, state="clearing", since=since, level=level)
+
+
+def happened(before: Alert, after: Alert) -> Happening | None:
+    """What one `advance` made of the alert that others should hear: usually nothing, which is None."""
+    if after is before:
+        return None
+    if after.raised:
+        if not before.raised:
+            return "raised"
+        return "updated" if after.severity != before.severity else None
+    if before.raised:
+        return "cleared"
+    return "flooded" if after.flooded and not before.flooded else None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A feature that left normal: by how many sigma, and upwards where sigma is positive."""
+
+    feature: str  # "temperature", "x band 400-800 Hz", "x outer race (BPFO) 88 Hz"
+    channel: str
+    sigma: float
+    value: float | None  # in `unit`; None where the feature has no value worth telling
+    normal: float | None
+    unit: str  # UCUM
+
+    @property
+    def direction(self) -> Literal["up", "down"]:
+        return "down" if self.sigma < 0.0 else "up"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What scored: the graph, and the digest of it with its weights."""
+
+    detector: str
+    graph: str  # file name
+    digest: str  # SHA-256 in hex of graph and weights
+    variant: str = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How it was scored: a window every hop_s seconds, by this variant of the graph."""
+
+    hop_s: float
+    variant: str = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something others should hear, at the sample's own time."""
+
+    kind: Happening
+    monitor: str
+    time: float  # Unix seconds, rounded to the microsecond
+    seq: int  # per monitor, from 1
+    alert: Alert  # after the happening
+    level: float
+    moved: tuple[Moved, ...]  # the largest first
+    model: Model | None
+    plan: Plan | None
+    sensor: str
+    about: Literal["machine", "sensor"] = "machine"
+    note: str = ""  # about a sensor: what is wrong with it, as a phrase ("no data for 30 s: device gone")

@@ -1,0 +1,240 @@
+"""Topics and payloads: what goes on the wire, made from what happened."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from math import isfinite
+from typing import Literal
+
+import msgspec
+
+from agent import payloads
+from agent.alerts import Event, Model, Plan
+from agent.payloads import AgentState, MonitorState, schemas
+from agent.sentences import sentence
+
+__all__ = [
+    "OFFLINE",
+    "ONLINE",
+    "AgentState",
+    "Clock",
+    "Message",
+    "MonitorState",
+    "Topics",
+    "agent_state",
+    "alert_cleared",
+    "alert_retained",
+    "encode",
+    "event_id",
+    "monitor_state",
+    "response",
+    "rfc3339",
+    "schemas",
+    "sentence",
+]
+
+ONLINE = b"online"  # the words Home Assistant expects where nothing else is configured
+OFFLINE = b"offline"
+
+# The name space of event ids: uuid5(NAMESPACE_DNS, "event.tocsin"). Changing it changes every id.
+NAMESPACE = uuid.UUID("e10539f6-16a6-5e04-8afe-1b71469ef768")
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT message, ready to be kept or sent."""
+
+    topic: str
+    payload: bytes  # an empty one, retained, takes a retained message away
+    qos: int
+    retain: bool
+    kind: Literal["event", "state"]  # a full outbox gives up states first, events last
+    monitor: str  # "" for the agent itself
+    seq: int = 0  # the event's, so that the outbox can keep the last one per monitor; 0 has none
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clocks at the moment an event was made; the one part of it that a replay does not repeat."""
+
+    monotonic: float  # seconds since some start, unmoved by clock steps
+    boot_id: str  # tells which boot `monotonic` belongs to; "" where unknown
+    synced: bool | None  # has the system clock been set from the network; None where unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Where everything is said. Prefix and device are free of "+", "#" and NUL: the configuration saw to it."""
+
+    prefix: str
+    device: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.prefix}/{self.device}"
+
+    @property
+    def availability(self) -> str:
+        return f"{self.root}/availability"
+
+    @property
+    def agent_state(self) -> str:
+        return f"{self.root}/state"
+
+    @property
+    def event(self) -> str:
+        return f"{self.root}/event"
+
+    @property
+    def requests(self) -> str:
+        """The filter of all requests."""
+        return f"{self.root}/request/+"
+
+    def request(self, verb: str) -> str:
+        return f"{self.root}/request/{verb}"
+
+    def response(self, verb: str) -> str:
+        return f"{self.root}/response/{verb}"
+
+    def monitor_state(self, monitor: str) -> str:
+        return f"{self.root}/{monitor}/state"
+
+    def alert(self, monitor: str, about: Literal["machine", "sensor"] = "machine") -> str:
+        """A machine and the sensor that watches it can be in alert together, hence two topics."""
+        return f"{self.root}/{monitor}/{'alert' if about == 'machine' else 'sensor_alert'}"
+
+
+def encode(event: Event, device: str, prefix: str, clock: Clock | None = None) -> Message:
+    """The event as it goes on the wire. Without a clock (a replay) the payload has no field `clock`."""
+    return Message(
+        topic=Topics(prefix, device).event,
+        payload=msgspec.json.encode(event_payload(event, device, clock)),
+        qos=1,
+        retain=False,
+        kind="event",
+        monitor=event.monitor,
+        seq=event.seq,
+    )
+
+
+def alert_retained(event: Event, topics: Topics, clock: Clock | None = None) -> Message | None:
+    """What the retained alert topic holds after this event: the alert, or nothing once it has cleared.
+
+    None when the topic stays as it was: a flood changes no alert.
+    """
+    if event.kind == "flooded":
+        return None
+    if event.kind == "cleared":
+        return alert_cleared(event.monitor, topics, event.about)
+    payload = msgspec.json.encode(event_payload(event, topics.device, clock))
+    return Message(topics.alert(event.monitor, event.about), payload, 1, True, "state", event.monitor)
+
+
+def alert_cleared(monitor: str, topics: Topics, about: Literal["machine", "sensor"] = "machine") -> Message:
+    """Takes a retained alert away, also one that an earlier run of the agent left behind."""
+    return Message(topics.alert(monitor, about), b"", 1, True, "state", monitor)
+
+
+def monitor_state(state: MonitorState, topics: Topics) -> Message:
+    """A monitor's retained state."""
+    payload = msgspec.json.encode(state)
+    return Message(topics.monitor_state(state.monitor), payload, 0, True, "state", state.monitor)
+
+
+def agent_state(state: AgentState, topics: Topics) -> Message:
+    """The agent's retained state."""
+    return Message(topics.agent_state, msgspec.json.encode(state), 0, True, "state", "")
+
+
+def response(
+    verb: str, topics: Topics, request: Mapping[str, object], *, answer: object = None, error: str = ""
+) -> Message:
+    """The answer to a request, with the request's own `transaction`. With an error there is no answer."""
+    given = request.get("transaction")
+    transaction = given if isinstance(given, str | int) else msgspec.UNSET
+    if error:
+        said = payloads.Response(verb=verb, status="error", transaction=transaction, error=error)
+    else:
+        said = payloads.Response(verb=verb, status="ok", transaction=transaction, answer=answer)
+    return Message(topics.response(verb), msgspec.json.encode(said), 1, False, "state", "")
+
+
+def event_id(event: Event, device: str) -> str:
+    """The same for the same event, live or replayed, sent once or twice."""
+    name = f"{device}/{event.monitor}/{event.about}/{event.kind}/{microseconds(event.time)}"
+    return str(uuid.uuid5(NAMESPACE, name))
+
+
+def event_payload(event: Event, device: str, clock: Clock | None = None) -> payloads.Event:
+    """The event in the published shape. Numbers keep six figures: more is noise."""
+    alert = event.alert
+    return payloads.Event(
+        id=event_id(event, device),
+        seq=event.seq,
+        time=rfc3339(event.time),
+        device=device,
+        monitor=event.monitor,
+        sensor=event.sensor,
+        kind=event.kind,
+        about=event.about,
+        state=alert.state,
+        severity=alert.severity,
+        level=_figure(event.level),
+        peak=_figure(alert.peak) if event.kind != "flooded" else None,
+        since=rfc3339(alert.raised_at) if event.kind != "flooded" else None,
+        suppressed=alert.suppressed,
+        moved=[
+            payloads.Moved(
+                feature=moved.feature,
+                channel=moved.channel,
+                sigma=_figure(moved.sigma),
+                direction=moved.direction,
+                value=_figure(moved.value),
+                normal=_figure(moved.normal),
+                unit=moved.unit,
+            )
+            for moved in event.moved
+        ],
+        model=_model(event.model),
+        plan=_plan(event.plan),
+        note=event.note,
+        sentence=sentence(event),
+        clock=msgspec.UNSET
+        if clock is None
+        else payloads.ClockReading(
+            monotonic=round(clock.monotonic, 6), boot_id=clock.boot_id, synced=clock.synced
+        ),
+    )
+
+
+def _model(model: Model | None) -> payloads.Model | None:
+    if model is None:
+        return None
+    return payloads.Model(
+        detector=model.detector, graph=model.graph, digest=model.digest, variant=model.variant
+    )
+
+
+def _plan(plan: Plan | None) -> payloads.Plan | None:
+    return None if plan is None else payloads.Plan(hop_s=plan.hop_s, variant=plan.variant)
+
+
+def microseconds(time: float) -> int:
+    """Unix seconds as whole microseconds, which a float holds exactly enough until the year 2242."""
+    return round(time * 1e6)
+
+
+def rfc3339(time: float) -> str:
+    """Unix seconds in UTC, to the millisecond, cut rather than rounded, so that it never lies ahead."""
+    moment = EPOCH + timedelta(microseconds=microseconds(time))
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _figure(value: float | None) -> float | None:
+    if value is None or not isfinite(value):
+        return None
+    return float(f"{value:.6g}")

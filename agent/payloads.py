@@ -1,0 +1,152 @@
+"""The shape of every payload, from which the published JSON Schemas are made.
+
+Each names its schema and that schema's version. Within a version fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+# Not postponed lookups but real types: msgspec resolves these annotations when it first encodes.
+Time = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds: 2026-07-01T12:00:00.000Z", pattern="Z$")]
+Number = Annotated[float | None, Meta(description="null where it is unknown or not finite")]
+AlertState = Literal["inactive", "pending", "active", "clearing"]
+Severity = Literal["warning", "critical"]
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """A feature that left normal."""
+
+    feature: Annotated[str, Meta(description="the channel, or a band of it in words")]
+    channel: str
+    sigma: Annotated[float | None, Meta(description="distance from normal in standard deviations, signed")]
+    direction: Literal["up", "down"]
+    value: Number
+    normal: Number
+    unit: Annotated[str, Meta(description='UCUM; "1" where it has none')]
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """What scored."""
+
+    detector: str
+    graph: Annotated[str, Meta(description="file name of the ONNX graph")]
+    digest: Annotated[str, Meta(description="SHA-256, hexadecimal, of the graph and its weights")]
+    variant: Annotated[str, Meta(description="precision of the graph: fp32, int8")]
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """How often, and with which variant."""
+
+    hop_s: Annotated[float, Meta(description="seconds from one window to the next")]
+    variant: str
+
+
+class ClockReading(Struct, frozen=True, kw_only=True):
+    """The device's clocks when the event was made."""
+
+    monotonic: Annotated[float, Meta(description="seconds, unmoved by steps of the clock")]
+    boot_id: Annotated[str, Meta(description="tells which boot `monotonic` counts from")]
+    synced: Annotated[bool | None, Meta(description="set from the network; null where unknown")]
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.event/1"):
+    """Something happened to an alert. Append-only; a double carries the same id."""
+
+    id: Annotated[str, Meta(description="UUID made from device, monitor, kind and the sample's time")]
+    seq: Annotated[int, Meta(description="counts the monitor's events from 1", ge=1)]
+    time: Time
+    device: str
+    monitor: str
+    sensor: str
+    kind: Literal["raised", "updated", "cleared", "flooded"]
+    about: Annotated[
+        Literal["machine", "sensor"], Meta(description="what is ill: the machine, or its sensor")
+    ]
+    state: Annotated[AlertState, Meta(description="of the alert, after what happened")]
+    severity: Severity
+    level: Annotated[float | None, Meta(description="1.0 is the edge of normal")]
+    peak: Annotated[float | None, Meta(description="highest level since it was raised")]
+    since: Annotated[Time | None, Meta(description="when it was raised; null if it was not")]
+    suppressed: Annotated[int, Meta(description="raises kept back by the flood limit", ge=0)]
+    moved: Annotated[list[Moved], Meta(description="what left normal, the most first")]
+    model: Model | None
+    plan: Plan | None
+    note: Annotated[str, Meta(description="what is wrong with the sensor; may be empty")]
+    sentence: Annotated[str, Meta(description="all of this for a person, in English")]
+    clock: ClockReading | UnsetType = UNSET  # absent from what a replay writes
+
+
+class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.monitor/1"):
+    """How one monitor stands: retained, and sent no more often than the configuration says."""
+
+    time: Time
+    device: str
+    monitor: str
+    sensor: str
+    health: Annotated[
+        Literal["learning", "armed", "blind"],
+        Meta(description="learning what normal is; armed; blind: it gets nothing it could judge"),
+    ]
+    state: AlertState = "inactive"
+    severity: Severity | None = None
+    level: Number = None
+    needs: Annotated[str, Meta(description='what it still waits for: "240 more rows"; may be empty')] = ""
+    model: Model | None = None
+    plan: Plan | None = None
+    counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
+
+
+class AgentState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.agent/1"):
+    """How the agent itself stands: retained."""
+
+    time: Time
+    device: str
+    version: str
+    started: Time
+    health: Annotated[Literal["ok", "degraded"], Meta(description="degraded: `problems` says why")]
+    problems: list[str] = []
+    monitors: Annotated[dict[str, str], Meta(description="the health of each monitor")] = {}
+    broker: Annotated[dict[str, Any], Meta(description="the connection: protocol, since, last error")] = {}
+    outbox: Annotated[dict[str, Any], Meta(description="waiting, lost, size in bytes")] = {}
+    counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
+    clock: ClockReading | UnsetType = UNSET
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What may be sent to `request/<verb>`. Other fields are the verb's own."""
+
+    transaction: Annotated[
+        str | int | UnsetType, Meta(description="comes back in the response, so that they can be paired")
+    ] = UNSET
+
+
+class Response(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.response/1"):
+    """The answer to a request, on `response/<verb>`."""
+
+    verb: str
+    status: Literal["ok", "error"]
+    transaction: str | int | UnsetType = UNSET
+    answer: Annotated[Any, Meta(description="the verb's own; absent from errors")] = UNSET
+    error: Annotated[str | UnsetType, Meta(description="what was wrong, for a person")] = UNSET
+
+
+PUBLISHED: dict[str, type[Struct]] = {
+    "event": Event,
+    "monitor-state": MonitorState,
+    "agent-state": AgentState,
+    "request": Request,
+    "response": Response,
+}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas (2020-12) by name, as `docs/schemas/<name>.json` and `tocsin schema` hold them."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, shape in PUBLISHED.items():
+        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"tocsin:{name}"}
+        found[name] = {**schema, **msgspec.json.schema(shape)}
+    return found
