@@ -36,7 +36,7 @@ class Alert:
     since: float = 0.0  # Unix seconds, when this state began
     raised_at: float = 0.0  # Unix seconds of the latest raise; 0.0 when there never was one
     raised_level: float = 0.0  # the level that raised it
-    level: float = 0.0  # latest level seen while not inactive
+    level: float = 0.0  # at the latest change of anything else here
     peak: float = 0.0  # highest level from the raise on
     severity: Severity = "warning"  # rises while the alert lives, never falls
     raises: tuple[float, ...] = ()  # times of the raises of the last hour, at most flood_per_hour of them
@@ -78,7 +78,7 @@ def advance(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
         if now < alert.since:
             return replace(alert, since=now, level=level)
         if now - alert.since < rule.on_delay_s:
-            return alert if level == alert.level else replace(alert, level=level)
+            return alert
         return _ripe(alert, rule, level, now)
     return _fading(alert, rule, level, now)
 
@@ -86,12 +86,12 @@ def advance(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
 def _ripe(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
     """A pending alert that has waited long enough: raised, or kept back by the hold or the flood limit."""
     if 0.0 <= now - alert.raised_at < rule.hold_s and level < 2.0 * alert.raised_level:
-        return replace(alert, level=level, withheld="hold")
+        return alert if alert.withheld == "hold" else replace(alert, level=level, withheld="hold")
     recent = tuple(time for time in alert.raises if now - HOUR_S < time <= now)
     if 0 < rule.flood_per_hour <= len(recent):
-        first = alert.withheld != "flood"  # one stretch above on_level is one raise kept back
-        count = alert.suppressed + 1 if first else alert.suppressed
-        return replace(alert, level=level, withheld="flood", flooded=True, suppressed=count)
+        if alert.withheld == "flood":  # one stretch above on_level is one raise kept back
+            return alert
+        return replace(alert, level=level, withheld="flood", flooded=True, suppressed=alert.suppressed + 1)
     return replace(
         alert,
         state="active",
@@ -109,7 +109,7 @@ def _ripe(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
 def _fading(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
     """An active or clearing alert. Between off_level and on_level it neither ends nor begins."""
     if level >= rule.off_level:
-        if alert.state == "active" and level == alert.level:
+        if alert.state == "active" and level <= alert.peak:  # so severity has had its chance too
             return alert
         return replace(
             alert,
@@ -122,7 +122,7 @@ def _fading(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
     since = alert.since if alert.state == "clearing" and now >= alert.since else now
     if now - since >= rule.off_delay_s:
         return replace(alert, state="inactive", since=now, level=level, flooded=False, suppressed=0)
-    if alert.state == "clearing" and since == alert.since and level == alert.level:
+    if alert.state == "clearing" and since == alert.since:
         return alert
     return replace(alert, state="clearing", since=since, level=level)
 
