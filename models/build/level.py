@@ -21,13 +21,14 @@ def level() -> ModelProto:
     speeds; each of the six excesses over an online tail (peaks over threshold, exponential); score = their mean.
 
     `memory` is `[channels, 10]`: slow weekly level, three long levels, six short means; `tail` is
-    `[channels, 12]`: six thresholds q, six mean excesses beta. `learn` 0 freezes the tail (used while in alarm).
+    `[channels, 12]`: six thresholds q, six mean excesses beta. The tail goes on learning in alarm, by at most
+    TAIL_CAP mean excesses a sample: frozen there, a tail learned too tight never recovers, which cost nine points of
+    the NAB score and twice the alarms.
     """
     sheet = Sheet("level", "one sample of every channel through the bank of level changes")
     value = sheet.input("value", ["channels", 1])
     median, inverse_scale = sheet.input("median", ["channels", 1]), sheet.input("inverse_scale", ["channels", 1])
     slot = sheet.input("slot", ["channels", 4], integer=True)
-    learn = sheet.input("learn", ["channels", 1])
     table, memory = sheet.input("table", ["channels", TABLE]), sheet.input("memory", ["channels", 10])
     tail = sheet.input("tail", ["channels", 12])
 
@@ -41,7 +42,7 @@ def level() -> ModelProto:
     rate = sheet.node("Max", fresh, sheet.constant([HOUR_RATE, WEEK_RATE]))
     means = sheet.node("Add", means, sheet.node("Mul", rate, residual))
     updates = sheet.node("Concat", means, sheet.node("Add", counts, 1.0), axis=1)
-    sheet.output("table_next", sheet.node("ScatterElements", table, slot, updates, axis=1), ["channels", TABLE])
+    sheet.output("table_next", ["channels", TABLE], "ScatterElements", table, slot, updates, axis=1)
 
     residual = sheet.node("Mul", residual, seen)  # before a slot was seen: 0
     hourly, weekly = sheet.split(residual, 1, 1)
@@ -54,10 +55,10 @@ def level() -> ModelProto:
     twice = sheet.node("Concat", bases, bases, axis=1)  # [fast of each base, slower of each base]
     speed = sheet.constant([1 / FAST[0]] * 3 + [1 / FAST[1]] * 3)
     short = sheet.node("Add", short, sheet.node("Mul", sheet.node("Sub", twice, short), speed))
-    apart = sheet.node("Sub", short, sheet.node("Concat", long, long, axis=1))
-    distance = sheet.node("Abs", apart)
+    apart = sheet.output("apart", ["channels", 6], "Sub", short, sheet.node("Concat", long, long, axis=1))
+    distance = sheet.output("distance", ["channels", 6], "Abs", apart)
     long = _towards(sheet, long, sheet.node("Sub", bases, long), 1 / SLOW)
-    sheet.output("memory_next", sheet.node("Concat", season, long, short, axis=1), ["channels", 10])
+    sheet.output("memory_next", ["channels", 10], "Concat", season, long, short, axis=1)
 
     q, beta = sheet.split(tail, 6, 6)
     excess = sheet.node("Sub", distance, q)
@@ -65,16 +66,14 @@ def level() -> ModelProto:
     over = sheet.node("Cast", sheet.node("Greater", excess, 0.0), to=1)
     capped = sheet.node("Min", excess, sheet.node("Mul", beta, TAIL_CAP))
     step = sheet.node("Mul", over, QUANTILE_UP + QUANTILE_DOWN)
-    step = sheet.node("Mul", sheet.node("Sub", step, QUANTILE_DOWN), learn)
-    grow = sheet.node("Mul", sheet.node("Mul", over, learn), TAIL_RATE)
+    step = sheet.node("Sub", step, QUANTILE_DOWN)
+    grow = sheet.node("Mul", over, TAIL_RATE)
     q = sheet.node("Add", q, sheet.node("Mul", step, beta))
     beta = sheet.node("Add", beta, sheet.node("Mul", grow, sheet.node("Sub", capped, beta)))
-    sheet.output("tail_next", sheet.node("Concat", q, beta, axis=1), ["channels", 12])
+    sheet.output("tail_next", ["channels", 12], "Concat", q, beta, axis=1)
 
     total = sheet.node("Sum", *sheet.split(parts, 1, 1, 1, 1, 1, 1))  # in this order for any number of channels
-    sheet.output("score", sheet.node("Mul", total, 1 / 6), ["channels", 1])
-    sheet.output("distance", distance, ["channels", 6])
-    sheet.output("apart", apart, ["channels", 6])
+    sheet.output("score", ["channels", 1], "Mul", total, 1 / 6)
     return sheet.model()
 
 

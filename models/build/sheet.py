@@ -28,10 +28,10 @@ class Sheet:
         self._inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
         return name
 
-    def output(self, name: str, value: str, shape: Shape) -> None:
-        """A float32 graph output named `name` that carries `value`."""
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
+    def output(self, name: str, shape: Shape, operator: str, *inputs: str | float, **attributes: object) -> str:
+        """Append a node whose result is the float32 graph output `name`."""
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+        return self._append(operator, name, inputs, attributes)
 
     def constant(self, value: float | Sequence[float], *, integer: bool = False) -> str:
         """An initializer; equal values share one."""
@@ -42,8 +42,10 @@ class Sheet:
 
     def node(self, operator: str, *inputs: str | float, **attributes: object) -> str:
         """Append one node with one result; plain numbers become constants."""
+        return self._append(operator, f"{operator.lower()}_{len(self._nodes)}", inputs, attributes)
+
+    def _append(self, operator: str, result: str, inputs: Sequence[str | float], attributes: dict[str, object]) -> str:
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
-        result = f"{operator.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, names, [result], **attributes))
         return result
 

@@ -1,0 +1,93 @@
+"""Detectors: a head per monitor with what it learned, a bank per graph that scores all heads in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import Calibration
+from models.window import Array
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class LearningError(Exception):
+    """What was seen cannot be learned from; the message says why and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a detector takes from its lesson: arrays for its graph, edges for its levels, and what a person should
+    know."""
+
+    arrays: dict[str, NDArray[Any]]
+    calibration: Calibration
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One column that moved: by `sigma` of its normal movement, from `normal` to `value` in the column's own unit."""
+
+    column: int
+    sigma: float
+    value: float
+    normal: float
+    jump: bool = False  # a sudden change rather than a distance from normal
+
+
+@dataclass(slots=True)
+class Job:
+    """Rows of one head waiting for its bank; `raw` is `(scores, n)` once scored."""
+
+    head: Head
+    times: list[float]  # (n,) Unix seconds
+    inputs: tuple[NDArray[Any], ...]
+    raw: Array = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+
+class Head(Protocol):
+    """One monitor's part of a detector: state, learned arrays, explanations. Scoring is the bank's."""
+
+    detector: str  # "mahalanobis", "level"
+    graph: str  # file name in models/graphs
+    calibration: Calibration  # once armed
+    bank: Bank | None
+    seat: int
+
+    def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
+        """What these normal rows teach. Pure; raises LearningError."""
+        ...
+
+    def arm(self, learned: Learned) -> None:
+        """Score with this from now on."""
+        ...
+
+    def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
+        """Rows of features become inputs of the graph; None while too few have come since a restart."""
+        ...
+
+    def explain(self, job: Job, index: int) -> list[Shift]:
+        """The columns behind row `index` of a scored job, the one that counts most first."""
+        ...
+
+    def learned(self) -> Learned:
+        """What it is armed with, its streaming state included: for the baseline on disk."""
+        ...
+
+
+class Bank(Protocol):
+    """All heads with one graph and one width."""
+
+    def seat(self, head: Any) -> int:
+        """Take in a head; its number here."""
+        ...
+
+    def score(self, jobs: Sequence[Job]) -> None:
+        """Fill in `raw` of every job, in one call of the graph for all of them. A row's score does not depend, not by
+        a bit, on the rows scored with it."""
+        ...

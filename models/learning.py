@@ -1,0 +1,117 @@
+"""The rows a monitor learns from: its first normal ones, without gaps, stuck channels and strays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.window import Array
+
+STUCK_ROWS = 30  # a channel that moves at nearly every row and then repeats itself this often is stuck
+STRAY_SIGMA = 8.0  # robust sigma beyond which a row is called abnormal
+STRAY_SHARE = 0.1  # more strays than this are no strays but another way the machine runs
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What was kept, in order, with the starts of its unbroken stretches."""
+
+    rows: Array  # (n, columns)
+    times: NDArray[np.float64]  # (n,) Unix seconds
+    starts: tuple[int, ...]  # first row of each stretch
+    stuck: int
+    strays: int
+    still: tuple[int, ...]  # columns that never moved
+
+    def stretches(self) -> list[slice]:
+        """The unbroken stretches; smoothing never runs across two of them."""
+        return [slice(a, b) for a, b in zip(self.starts, (*self.starts[1:], len(self.rows)), strict=True)]
+
+
+@dataclass(slots=True)
+class Learner:
+    """Collects rows of features until `needed` normal ones are there."""
+
+    needed: int
+    width: int
+    _rows: list[Array] = field(default_factory=list, repr=False)
+    _times: list[float] = field(default_factory=list, repr=False)
+    _starts: list[int] = field(default_factory=list)
+
+    def add(self, times: Sequence[float], rows: Array, fresh: bool) -> None:
+        """Append consecutive rows `(n, columns)`; `fresh` when they do not follow the ones before."""
+        if fresh or not self._times:
+            self._starts.append(len(self._times))
+        self._rows.append(np.array(rows, np.float32))
+        self._times.extend(times)
+
+    @property
+    def missing(self) -> int:
+        """How many more rows are needed, as far as is known before they are looked through."""
+        return max(0, self.needed - len(self._times))
+
+    def lesson(self) -> Lesson | None:
+        """What to learn from, or None when too much of it was abnormal: then the abnormal is forgotten, and more rows
+        are asked for."""
+        rows = np.concatenate(self._rows)
+        times = np.asarray(self._times)
+        still = np.ptp(rows, axis=0) == 0
+        stuck = stuck_rows(rows[:, ~still])
+        strays = stray_rows(rows, ~stuck)
+        keep = ~(stuck | strays)
+        fresh = np.zeros(len(rows), bool)
+        fresh[self._starts] = True
+        breaks = fresh | np.concatenate(([True], ~keep[:-1]))
+        starts = tuple(np.flatnonzero(breaks[keep]).tolist())
+        lesson = Lesson(
+            rows[keep], times[keep], starts, int(stuck.sum()), int(strays.sum()), tuple(np.flatnonzero(still).tolist())
+        )
+        if len(lesson.rows) >= self.needed or self.needed - len(lesson.rows) <= 0.02 * self.needed:
+            return lesson
+        self._rows, self._times, self._starts = [lesson.rows], lesson.times.tolist(), list(starts)
+        return None
+
+
+def stuck_rows(rows: Array) -> NDArray[np.bool_]:
+    """`(n,)`: rows in which a channel repeats one value for at least STUCK_ROWS, though it usually moves.
+
+    Slow or coarse channels repeat themselves in health as well; of those it says nothing.
+    """
+    stuck = np.zeros(len(rows), bool)
+    for column in rows.T:
+        changes = np.flatnonzero(np.diff(column)) + 1
+        edges = np.concatenate(([0], changes, [len(column)]))
+        lengths = np.diff(edges)
+        if np.median(lengths) > 1:
+            continue
+        for i in np.flatnonzero(lengths >= STUCK_ROWS):
+            stuck[edges[i] : edges[i + 1]] = True
+    return stuck
+
+
+def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`(n,)`: rows far from the others in some column (median and median absolute deviation), unless there are so many
+    that they must be another way the machine runs."""
+    strays = np.zeros(len(rows), bool)
+    seen = rows[candidates]
+    if len(seen) < 10:
+        return strays
+    median = np.median(seen, axis=0)
+    spread = 1.4826 * np.median(np.abs(seen - median), axis=0)
+    spread = np.maximum(spread, 0.25 * seen.std(axis=0))  # a channel that mostly rests has no median deviation
+    spread[spread == 0] = np.inf
+    strays[candidates] = (np.abs(seen - median) > STRAY_SIGMA * spread).any(axis=1)
+    return strays if strays.sum() <= STRAY_SHARE * len(seen) else np.zeros(len(rows), bool)
+
+
+def smallest_steps(rows: Array) -> NDArray[np.float64]:
+    """`(columns,)`: the smallest difference between two values of each column, its resolution; 0 if it never moved."""
+    steps = np.zeros(rows.shape[1])
+    for i, column in enumerate(rows.T):
+        distinct = np.unique(column)
+        if len(distinct) > 1:
+            steps[i] = np.diff(distinct.astype(np.float64)).min()
+    return steps

@@ -1,0 +1,217 @@
+"""The bank of level changes: slow single channels, each against its own hour, its own week and its own long level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import MARGIN, Calibration, Sensitivity
+from models.detector import Bank, Job, Learned, LearningError, Shift
+from models.session import Bound, aligned, open_graph
+from models.window import Array
+
+EDGE = 2.0 / MARGIN["normal"]  # alarm at a mean of six excesses of two mean excesses each
+WARM = 150  # samples whose distances give the first tail
+TAIL_QUANTILE = 0.98
+PRIOR_COUNT, PRIOR_SHARE = 10.0, 0.25  # the first mean excess leans on a quarter of q, as if seen ten times
+LEAST_Q = 0.05  # in standardised units
+HOUR_S, HOURS, WEEK_HOURS = 3600.0, 24, 168
+WIDTHS = {"table": 2 * (HOURS + WEEK_HOURS), "memory": 10, "tail": 12}
+FEWEST = 20  # rows to learn from
+
+
+class Level:
+    """A step graph with state: each sample of each channel moves it on, and gives the mean excess of six distances.
+
+    Does badly on channels whose shape changes while their level does not, and in the first day or week of a channel
+    with seasons, before its profile is known.
+    """
+
+    detector = "level"
+    graph = "level.onnx"
+
+    def __init__(self, width: int, *, sensitivity: Sensitivity = "normal") -> None:
+        self.width, self.sensitivity = width, sensitivity
+        self._learned: Learned | None = None
+        self.calibration = Calibration(())
+        self.bank: Bank | None = None
+        self.seat = -1
+
+    def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
+        if len(rows) < FEWEST:
+            raise LearningError(f"{len(rows)} normal rows are too few to learn from: at least {FEWEST} are needed")
+        low, median, high = np.quantile(rows.astype(np.float64), (0.05, 0.5, 0.95), axis=0)
+        scale = (high - low) / 3.3  # of a normal distribution: one sigma
+        scale = np.where(scale > 0, scale, rows.std(axis=0, dtype=np.float64))
+        scale = np.where(scale > 0, scale, np.maximum(1e-6, 1e-3 * np.abs(median)))  # constant so far
+        arrays = {
+            "median": median[:, None].astype(np.float32),
+            "inverse_scale": (1 / scale[:, None]).astype(np.float32),
+            **{name: np.zeros((self.width, width), np.float32) for name, width in WIDTHS.items()},
+        }
+        arrays["tail"][:] = 1e9  # no excess until the first distances are known
+        pupil, steps = Level(self.width), LevelBank()
+        pupil.arm(Learned(arrays, Calibration((EDGE,))))
+        pupil.bank, pupil.seat = steps, steps.seat(pupil)
+        warm = min(WARM, len(rows) // 2)
+        distances = np.empty((warm, self.width, 6))
+        for i in range(warm):
+            steps.score([Job(pupil, [float(times[i])], (rows[i : i + 1],))])
+            distances[i] = steps.distances(pupil)
+        q = np.quantile(distances, TAIL_QUANTILE, axis=0)
+        over = distances > q
+        excess = np.where(over, distances - q, 0.0).sum(axis=0)
+        q = np.maximum(q, 1e-3)
+        beta = (excess + PRIOR_COUNT * PRIOR_SHARE * np.maximum(q, LEAST_Q)) / (over.sum(axis=0) + PRIOR_COUNT)
+        state = pupil.learned().arrays
+        state["tail"] = np.concatenate([q, beta], axis=1).astype(np.float32)
+        pupil.arm(Learned(state, Calibration((EDGE,))))
+        pupil.seat = steps.seat(pupil)
+        steps.score([Job(pupil, times[warm:].tolist(), (rows[warm:],))])
+        return Learned(pupil.learned().arrays, Calibration((EDGE,)))
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The arrays it was armed with; the state among them is that of then."""
+        assert self._learned is not None
+        return self._learned.arrays
+
+    def arm(self, learned: Learned) -> None:
+        expected = {"median": 1, "inverse_scale": 1, **WIDTHS}
+        for name, width in expected.items():
+            array = learned.arrays.get(name)
+            if array is None or array.shape != (self.width, width) or not np.isfinite(array).all():
+                found = "nothing" if array is None else array.shape
+                raise LearningError(f"learned array {name}: expected finite {(self.width, width)}, found {found}")
+        self._learned = learned
+        self.calibration = learned.calibration.scaled(self.sensitivity)
+
+    def learned(self) -> Learned:
+        """With the state as it stands now."""
+        assert self._learned is not None
+        arrays = dict(self._learned.arrays)
+        if isinstance(self.bank, LevelBank):
+            arrays.update(self.bank.state(self))
+        return Learned(arrays, self._learned.calibration, self._learned.notes)
+
+    def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
+        """Every row counts; a gap is bridged, for levels, hours and weeks outlast it."""
+        return Job(self, times, (rows,))
+
+    def explain(self, job: Job, index: int) -> list[Shift]:
+        """Channels by how far their short level stands from their long one, in normal sigma."""
+        scores, short, apart = job.raw[1:, index].reshape(3, self.width).astype(np.float64)
+        scale = 1 / self.weights["inverse_scale"][:, 0].astype(np.float64)
+        value = short * scale + self.weights["median"][:, 0]
+        edge = self.calibration.edges[0]
+        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] >= min(edge / 2, scores.max())]
+        return [Shift(i, float(apart[i]), float(value[i]), float(value[i] - apart[i] * scale[i])) for i in order]
+
+
+class LevelBank:
+    """Channels of all heads as rows of one array, moved on together; their state goes to and fro between two sets of
+    arrays, so that no step copies it."""
+
+    def __init__(self) -> None:
+        self._heads: list[Level] = []
+        self._rows: list[slice] = []
+        self._bound: list[Bound] = []
+
+    def seat(self, head: Level) -> int:
+        """Take a head in with the state it is armed with, or anew with another."""
+        states = [self.state(other) if other is not head else {} for other in self._heads]
+        if head in self._heads:
+            number = self._heads.index(head)
+        else:
+            number = len(self._heads)
+            self._heads.append(head)
+            states.append({})
+        stops = np.cumsum([other.width for other in self._heads]).tolist()
+        self._rows = [slice(stop - other.width, stop) for other, stop in zip(self._heads, stops, strict=True)]
+        self._allocate(stops[-1])
+        for rows, other, state in zip(self._rows, self._heads, states, strict=True):
+            arrays = other.weights
+            for name in ("median", "inverse_scale"):
+                self._fixed[name][rows] = arrays[name]
+            for name in WIDTHS:
+                self._sets[0][name][rows] = state.get(name, arrays[name])
+        return number
+
+    def state(self, head: Level) -> dict[str, NDArray[Any]]:
+        """The head's table, memory and tail as they stand."""
+        rows = self._rows[self._heads.index(head)]
+        return {name: array[rows].copy() for name, array in self._sets[self._now].items()}
+
+    def score(self, jobs: Sequence[Job]) -> None:
+        """`raw` is `(1 + 3 * channels, n)`: the largest score, then of each channel its score, its short level and how
+        far that stands from the long level, both standardised."""
+        longest = 0
+        for job in jobs:
+            count, width = job.inputs[0].shape
+            job.raw = np.empty((1 + 3 * width, count), np.float32)
+            longest = max(longest, count)
+        everyone = len(jobs) == len(self._heads)
+        value, score = self._fixed["value"], self._out["score"]
+        for t in range(longest):
+            due = [job for job in jobs if t < len(job.times)] if len(jobs) > 1 else jobs
+            for job in due:
+                rows = self._rows[job.head.seat]
+                value[rows, 0] = job.inputs[0][t]
+                self._place(rows, job.head.seat, job.times[t])
+            if everyone and len(due) == len(jobs):
+                self._bound[self._now].run()
+                self._now = 1 - self._now
+            else:
+                self._step([self._rows[job.head.seat] for job in due])
+            memory, apart = self._sets[self._now]["memory"], self._out["apart"]
+            for job in due:
+                rows, raw = self._rows[job.head.seat], job.raw
+                width = rows.stop - rows.start
+                if width == 1:
+                    raw[0, t] = raw[1, t] = score[rows.start, 0]
+                else:
+                    raw[0, t] = score[rows].max()
+                    raw[1 : 1 + width, t] = score[rows, 0]
+                raw[1 + width : 1 + 2 * width, t] = memory[rows, 4]
+                raw[1 + 2 * width :, t] = apart[rows, 0]
+
+    def distances(self, head: Level) -> NDArray[np.float32]:
+        """`(channels, 6)`: distances of the latest step."""
+        return self._out["distance"][self._rows[head.seat]]
+
+    def _place(self, rows: slice, seat: int, time: float) -> None:
+        """Point the channels at the profile slots of this hour."""
+        hour = int(time // HOUR_S)
+        if hour != self._hours[seat]:
+            self._hours[seat] = hour
+            day, week = hour % HOURS, HOURS + hour % WEEK_HOURS
+            self._fixed["slot"][rows] = (day, week, HOURS + WEEK_HOURS + day, HOURS + WEEK_HOURS + week)
+
+    def _step(self, rows: Sequence[slice]) -> None:
+        """Move only these rows on."""
+        some = np.concatenate([np.arange(r.start, r.stop) for r in rows])
+        state, names = self._sets[self._now], [f"{name}_next" for name in WIDTHS]
+        feed = {name: array[some] for name, array in (*self._fixed.items(), *state.items())}
+        results = open_graph(Level.graph).run([*names, *self._out], feed)
+        for array, result in zip((*state.values(), *self._out.values()), results, strict=True):
+            array[some] = result
+
+    def _allocate(self, channels: int) -> None:
+        self._fixed: dict[str, NDArray[Any]] = {
+            "value": aligned(channels, 1),
+            "median": aligned(channels, 1),
+            "inverse_scale": aligned(channels, 1),
+            "slot": np.zeros((channels, 4), np.int64),
+        }
+        self._sets = [{name: aligned(channels, width) for name, width in WIDTHS.items()} for _ in range(2)]
+        self._out = {"score": aligned(channels, 1), "distance": aligned(channels, 6), "apart": aligned(channels, 6)}
+        self._now = 0
+        self._hours = [-1] * len(self._heads)
+        session = open_graph(Level.graph)
+        self._bound = []
+        for before, after in (self._sets, self._sets[::-1]):
+            outputs = {f"{name}_next": array for name, array in after.items()}
+            self._bound.append(Bound(session, {**self._fixed, **before}, {**outputs, **self._out}))

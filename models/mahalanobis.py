@@ -1,0 +1,283 @@
+"""The smoothed Mahalanobis head: several channels, or the features of vibration, and how far they moved together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import QUANTILE, Calibration, Sensitivity, out_of_fold
+from models.detector import Bank, Job, Learned, LearningError, Shift
+from models.learning import smallest_steps
+from models.session import Bound, aligned, open_graph
+from models.window import Array, Tail, sliding_sum
+
+COLUMNS = 16  # rows scored per call: a fixed number, so that vector code never meets a remainder
+SHRINKAGE = 0.1  # of the covariance towards its diagonal
+RIDGE = 1e-3  # of the mean variance, on the diagonal
+WANDERING = 0.5  # variance of block means over variance inside blocks, above which a channel wanders
+BLOCKS = 10
+RESOLUTION_FLOOR = 0.3  # of the smallest step between two values, as a least standard deviation
+CHANGE_SPANS = 3  # the level is compared with the mean of the three levels before it
+THREE = np.float32(CHANGE_SPANS)
+FEWEST = 40  # rows to learn from
+
+
+class Smoother:
+    """Means of the newest `span` rows, every `every` rows, and how far each lies from the mean of the levels before."""
+
+    def __init__(self, span: int, every: int, lag: int, width: int) -> None:
+        self.span, self.every, self.lag = span, every, lag
+        self._rows = Tail(span - 1, width)
+        self._levels = Tail(CHANGE_SPANS * lag, width)
+        self._seen = 0
+
+    def push(self, rows: Array, fresh: bool) -> tuple[int, Array, Array]:
+        """`(first, levels, changes)`: the row of `rows` that ends the first level (every further one `every` rows on);
+        changes are 0 until there is enough to compare with."""
+        if fresh:
+            self._rows.clear()
+            self._levels.clear()
+            self._seen = 0
+        count = len(rows)
+        # levels end at stream rows span - 1, span - 1 + every, ...
+        first = (self.span - 1 - self._seen) if self._seen < self.span else (self.span - 1 - self._seen) % self.every
+        view = rows if self.span == 1 else self._rows.extend(rows)
+        older = len(view) - count
+        self._seen += count
+        if first >= count:
+            return count, rows[:0], rows[:0]
+        if self.span == 1:
+            levels = rows[first :: self.every]
+        else:
+            sums = sliding_sum(view[older + first - self.span + 1 :], self.span)
+            levels = (sums[:: self.every] / self.span).astype(np.float32)
+        history = self._levels.extend(levels)
+        lag, reach = self.lag, CHANGE_SPANS * self.lag
+        compared = len(history) - reach  # so many of the newest levels have a whole history
+        if compared <= 0:
+            return first, levels, np.zeros_like(levels)
+        before = history[:compared] + history[lag : lag + compared]
+        before += history[2 * lag : 2 * lag + compared]
+        before /= THREE
+        changes = history[reach:] - before
+        if compared < len(levels):
+            changes = np.concatenate([np.zeros_like(levels[compared:]), changes])
+        return first, levels, changes
+
+
+class Mahalanobis:
+    """Distance of the smoothed columns from what was learned, and their latest jump; the larger, each over its own
+    edge, is the level.
+
+    Does badly where a healthy machine runs at several loads or speeds: it knows one.
+    """
+
+    detector = "mahalanobis"
+    graph = "mahalanobis.onnx"
+
+    def __init__(self, width: int, *, smooth: int, every: int = 1, lag: int = 0, sensitivity: Sensitivity = "normal") -> None:
+        """`smooth` rows are averaged, `every` so many; a level is compared with those `lag` levels apart."""
+        self.width, self.sensitivity = width, sensitivity
+        self._shape = (smooth, every, lag or max(1, smooth // every), width)
+        self._smoother = Smoother(*self._shape)
+        self._learned: Learned | None = None
+        self.calibration = Calibration(())
+        self.bank: Bank | None = None
+        self.seat = -1
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The arrays the graph takes."""
+        assert self._learned is not None
+        return self._learned.arrays
+
+    def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
+        if len(rows) < FEWEST:
+            raise LearningError(f"{len(rows)} normal rows are too few to learn from: at least {FEWEST} are needed")
+        steps = smallest_steps(rows)
+        levels, changes = self._smooth_stretches(rows, starts)
+        if len(levels) < FEWEST:
+            raise LearningError(
+                f"{len(rows)} rows with {len(starts) - 1} gaps leave {len(levels)} averages over {self._shape[0]} rows:"
+                f" at least {FEWEST} are needed"
+            )
+        watched = self._steady(rows, steps)
+        floor = RESOLUTION_FLOOR * steps / np.sqrt(self._shape[0])
+        moving = steps > 0
+
+        def fit(seen: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+            mean, deviation = seen.mean(axis=0), np.maximum(seen.std(axis=0), floor)
+            inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=moving)
+            return mean, inverse, _precision((seen - mean) * inverse, watched)
+
+        def score_with(seen: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+            mean, inverse, precision = fit(seen)
+
+            def score(unseen: NDArray[np.float64]) -> NDArray[np.float64]:
+                z = (unseen - mean) * inverse
+                distances: NDArray[np.float64] = np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", z, precision, z), 0.0))
+                return distances
+
+            return score
+
+        mean, inverse, precision = fit(levels)
+        spread = np.sqrt((changes**2).mean(axis=0)) if len(changes) else np.zeros(self.width)
+        inverse_change = np.divide(1.0, np.maximum(spread, floor), out=np.zeros(self.width), where=moving & (spread > 0))
+        distance_edge = float(np.quantile(out_of_fold(levels, score_with), QUANTILE))
+        jump_edge = float(np.abs(changes * inverse_change).max(initial=0.0))
+        arrays = {
+            "mean": mean[:, None],
+            "inverse_scale": inverse[:, None],
+            "inverse_change": inverse_change[:, None],
+            "precision": precision,
+        }
+        return Learned(
+            {name: array.astype(np.float32) for name, array in arrays.items()},
+            Calibration((max(distance_edge, 1e-6), jump_edge if jump_edge > 0 else 1e30)),
+        )
+
+    def arm(self, learned: Learned) -> None:
+        expected = {
+            "mean": (self.width, 1),
+            "inverse_scale": (self.width, 1),
+            "inverse_change": (self.width, 1),
+            "precision": (self.width, self.width),
+        }
+        _check_shapes(learned.arrays, expected)
+        self._learned = learned
+        self.calibration = learned.calibration.scaled(self.sensitivity)
+        self._smoother = Smoother(*self._shape)
+
+    def learned(self) -> Learned:
+        assert self._learned is not None
+        return self._learned
+
+    def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
+        first, levels, changes = self._smoother.push(rows, fresh)
+        if not len(levels):
+            return None
+        return Job(self, times[first :: self._smoother.every], (levels, changes))
+
+    def explain(self, job: Job, index: int) -> list[Shift]:
+        """Columns by their share of the score, at least a twentieth each; of a jump, those at least half as far."""
+        level, change = job.inputs[0][index].astype(np.float64), job.inputs[1][index].astype(np.float64)
+        weights, edges = self.weights, self.calibration.edges
+        mean = weights["mean"][:, 0].astype(np.float64)
+        jump = job.raw[1, index] / edges[1] > job.raw[0, index] / edges[0]
+        if jump:
+            sigma = change * weights["inverse_change"][:, 0]
+            share, normal = np.abs(sigma) / np.abs(sigma).max(), level - change
+            least = 0.5
+        else:
+            sigma = (level - mean) * weights["inverse_scale"][:, 0]
+            contribution = sigma * (weights["precision"].astype(np.float64) @ sigma)
+            share, normal = contribution / max(contribution.sum(), 1e-12), mean
+            least = 0.05
+        order = [int(i) for i in np.argsort(-share, kind="stable") if share[i] >= least]
+        return [Shift(i, float(sigma[i]), float(level[i]), float(normal[i]), bool(jump)) for i in order]
+
+    def _smooth_stretches(
+        self, rows: Array, starts: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Levels, and those changes that had something to compare with, over stretches without a gap."""
+        levels, changes = [], []
+        reach = CHANGE_SPANS * self._shape[2]
+        for a, b in zip(starts, (*starts[1:], len(rows)), strict=True):
+            _, level, change = Smoother(*self._shape).push(rows[a:b], True)
+            levels.append(level)
+            changes.append(change[reach:])
+        return np.concatenate(levels).astype(np.float64), np.concatenate(changes).astype(np.float64)
+
+    def _steady(self, rows: Array, steps: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """`(width,)`: columns whose level may be trusted; those that wander while learning only feed the jump."""
+        blocks = np.array_split(rows.astype(np.float64), BLOCKS)
+        inside = np.mean([block.var(axis=0) for block in blocks], axis=0)
+        between = np.var([block.mean(axis=0) for block in blocks], axis=0)
+        ratio = np.where(steps > 0, between / np.maximum(inside, 1e-300), np.inf)
+        steady = ratio < WANDERING
+        for column in np.argsort(ratio, kind="stable")[:2]:  # at least two, if two move at all
+            steady[column] |= bool(np.isfinite(ratio[column]))
+        if not steady.any():
+            raise LearningError("no channel moved while learning: nothing can be learned from constants")
+        return steady
+
+
+def _precision(z: NDArray[np.float64], watched: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Inverse of the shrunk covariance of the watched columns; zero for the others."""
+    covariance = np.atleast_2d(np.cov(z[:, watched], rowvar=False))
+    covariance = (1 - SHRINKAGE) * covariance + np.diag(SHRINKAGE * np.diag(covariance))
+    covariance += RIDGE * max(float(np.diag(covariance).mean()), 1e-12) * np.eye(len(covariance))
+    precision = np.zeros((len(watched), len(watched)))
+    precision[np.ix_(watched, watched)] = np.linalg.inv(covariance)
+    return (precision + precision.T) / 2
+
+
+def _check_shapes(arrays: dict[str, NDArray[Any]], expected: dict[str, tuple[int, ...]]) -> None:
+    for name, shape in expected.items():
+        if name not in arrays or arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            found = arrays[name].shape if name in arrays else "nothing"
+            raise LearningError(f"learned array {name}: expected finite {shape}, found {found}")
+
+
+class MahalanobisBank:
+    """Heads of one width behind one bound session: `[heads, width, 16]` in, two scores a row out."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._heads: list[Mahalanobis] = []
+        self._bound: Bound | None = None
+
+    def seat(self, head: Mahalanobis) -> int:
+        """Take a head in, or take over the weights of one that is armed anew."""
+        if head in self._heads:
+            number = self._heads.index(head)
+        else:
+            number = len(self._heads)
+            self._heads.append(head)
+        self._bound = None
+        return number
+
+    def score(self, jobs: Sequence[Job]) -> None:
+        if self._bound is None:
+            self._bind()
+        assert self._bound is not None
+        if all(len(job.times) <= COLUMNS for job in jobs):
+            for job in jobs:
+                self._fill(job, slice(0, COLUMNS))
+            self._bound.run()
+            for job in jobs:
+                job.raw = self._scores[:, job.head.seat, 0, : len(job.times)]  # good until the next call
+            return
+        for job in jobs:
+            job.raw = np.empty((2, len(job.times)), np.float32)
+        for start in range(0, max(len(job.times) for job in jobs), COLUMNS):
+            piece = slice(start, start + COLUMNS)
+            for job in jobs:
+                self._fill(job, piece)
+            self._bound.run()
+            for job in jobs:
+                part = job.raw[:, piece]
+                part[:] = self._scores[:, job.head.seat, 0, : part.shape[1]]
+
+    def _fill(self, job: Job, piece: slice) -> None:
+        levels, changes = job.inputs
+        rows, seat = levels[piece], job.head.seat
+        self._level[seat, :, : len(rows)] = rows.T
+        self._change[seat, :, : len(rows)] = changes[piece].T
+
+    def _bind(self) -> None:
+        heads, width = len(self._heads), self._width
+        self._level, self._change = aligned(heads, width, COLUMNS), aligned(heads, width, COLUMNS)
+        self._scores = aligned(2, heads, 1, COLUMNS)
+        inputs: dict[str, NDArray[Any]] = {"level": self._level, "change": self._change}
+        for name in ("mean", "inverse_scale", "inverse_change", "precision"):
+            inputs[name] = aligned(heads, *self._heads[0].weights[name].shape)
+            for seat, head in enumerate(self._heads):
+                inputs[name][seat] = head.weights[name]
+        inputs["ones"] = aligned(heads, 1, width)
+        inputs["ones"][:] = 1
+        outputs = {"distance": self._scores[0], "jump": self._scores[1]}
+        self._bound = Bound(open_graph(Mahalanobis.graph), inputs, outputs)

@@ -1,0 +1,144 @@
+"""Windows of a stream: the same ones however the stream was cut, afresh after a gap, never with a hole in them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+MICROSECOND = 1e6
+
+
+class Tail:
+    """The newest `keep` rows of a stream in one contiguous buffer."""
+
+    def __init__(self, keep: int, width: int) -> None:
+        self._keep = keep
+        self._buffer = np.empty((keep + max(keep, 64), width), np.float32)
+        self._start = self._stop = 0
+
+    def extend(self, rows: Array) -> Array:
+        """The rows kept so far followed by `rows`; a view, good until the next call."""
+        stop = self._stop + len(rows)
+        if stop > len(self._buffer):
+            kept = self._buffer[self._start : self._stop]
+            if len(kept) + len(rows) > len(self._buffer):
+                self._buffer = np.empty((2 * (len(kept) + len(rows)), rows.shape[1]), np.float32)
+            self._buffer[: len(kept)] = kept  # numpy copes with the overlap
+            self._start, self._stop = 0, len(kept)
+            stop = len(kept) + len(rows)
+        self._buffer[self._stop : stop] = rows
+        view = self._buffer[self._start : stop]
+        self._stop = stop
+        self._start = max(self._start, stop - self._keep)
+        return view
+
+    def clear(self) -> None:
+        """Forget every row."""
+        self._start = self._stop = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Consecutive windows of one unbroken stretch: n of them, `hop` rows apart."""
+
+    times: list[float]  # (n,) Unix seconds of each window's last sample, rounded to the microsecond
+    rows: Array  # ((n - 1) * hop + length, channels): the samples under all of them; good until the next push
+    length: int
+    hop: int
+    fresh: bool  # these are the first since a restart: nothing before them counts
+
+    def stacked(self) -> Array:
+        """`(n, length, channels)`, a view."""
+        view = sliding_window_view(self.rows, self.length, axis=0)[:: self.hop]
+        return view.transpose(0, 2, 1)
+
+
+@dataclass(slots=True)
+class Windower:
+    """Cuts windows of `length` rows every `hop` rows out of whatever pieces arrive.
+
+    A sample that is NaN or infinite in any channel did not arrive: counted in `missing`. Where more than `max_gap_s`
+    is missing, time runs backwards or the rate changes, windows start afresh: counted in `restarts`. Shorter holes
+    are closed up.
+    """
+
+    length: int
+    hop: int
+    width: int
+    max_gap_s: float
+    missing: int = 0
+    restarts: int = 0
+    _tail: Tail | None = field(init=False, repr=False)
+    _due: int = field(init=False)  # rows until the next window is complete
+    _last: float = field(init=False, default=float("nan"))  # time of the newest sample
+    _rate: float = field(init=False, default=0.0)
+    _fresh: bool = field(init=False, default=True)
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.hop < 1 or self.width < 1:
+            raise ValueError(f"a window needs at least one row, hop and channel: {self}")
+        self._tail = Tail(self.length - 1, self.width) if self.length > 1 else None
+        self._due = self.length
+
+    def push(self, time: float, rate_hz: float, values: Array) -> list[Windows]:
+        """The windows that `values` (samples, channels) complete; sample i was taken at time + i / rate_hz."""
+        if math.isfinite(np.add.reduce(values, None)):
+            return self._push(time, rate_hz, values) if len(values) else []
+        whole = np.isfinite(values).all(axis=1)  # also reached when finite values add up to infinity
+        self.missing += int(len(whole) - whole.sum())
+        windows: list[Windows] = []
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], whole, [False]))))
+        for start, stop in edges.reshape(-1, 2).tolist():
+            windows += self._push(time + start / rate_hz, rate_hz, values[start:stop])
+        return windows
+
+    def restart(self) -> None:
+        """Start afresh, as after a gap."""
+        if self._tail is not None:
+            self._tail.clear()
+        self._due, self._fresh = self.length, True
+
+    def _push(self, time: float, rate_hz: float, values: Array) -> list[Windows]:
+        rows = len(values)
+        period = 1.0 / rate_hz
+        gap = time - self._last - period  # NaN before the first sample: both comparisons are then false
+        if gap > self.max_gap_s or gap < -0.5 * period or (rate_hz != self._rate and self._rate):
+            self.restarts += 1
+            self.restart()
+        self._last, self._rate = time + (rows - 1) * period, rate_hz
+        view = values if self._tail is None else self._tail.extend(values)
+        if rows < self._due:
+            self._due -= rows
+            return []
+        first = self._due - 1  # index in `values` of the first window's last row
+        more = (rows - self._due) // self.hop
+        last = first + more * self.hop
+        self._due = self.hop - (rows - 1 - last)
+        older = len(view) - rows
+        ends = range(first, last + 1, self.hop)
+        windows = Windows(
+            [round((time + i * period) * MICROSECOND) / MICROSECOND for i in ends],
+            view[older + first - self.length + 1 : older + last + 1],
+            self.length,
+            self.hop,
+            self._fresh,
+        )
+        self._fresh = False
+        return [windows]
+
+
+def sliding_sum(rows: Array, length: int) -> NDArray[np.float64]:
+    """Sums of `length` consecutive rows, `(n - length + 1, width)`, always added in the order of time: a sum does not
+    depend on how many others are made with it."""
+    outputs = len(rows) - length + 1
+    if outputs == 1 and rows.shape[1] > 1:  # one column would be added pairwise
+        return np.add.reduce(rows, 0, np.float64, None, True)
+    total = rows[:outputs].astype(np.float64)
+    for first in range(1, length):
+        total += rows[first : first + outputs]
+    return total
