@@ -30,7 +30,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One monitor's alert. A cleared alert keeps raised_at, peak and severity, so its end can tell its story."""
+    """One monitor's alert. When cleared it keeps raised_at, peak and severity, to tell its story by."""
 
     state: State = "inactive"
     since: float = 0.0  # Unix seconds, when this state began

@@ -68,7 +68,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Where everything is said. Prefix and device are free of "+", "#" and NUL: the configuration saw to it."""
+    """Where everything is said. The configuration keeps "+", "#" and NUL out of prefix and device."""
 
     prefix: str
     device: str

@@ -273,7 +273,7 @@ class Outbox:
             raise sqlite3.DatabaseError("the file is empty but its log is not")
         db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None, check_same_thread=False)
         try:
-            # One process alone: a second agent with the same state directory is refused, and no -shm is needed.
+            # One process alone: a second agent on the same state directory is refused; no -shm is needed.
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")

@@ -20,7 +20,8 @@ def sentence(event: Event) -> str:
         return _sensor(event)
     if event.kind == "cleared":
         alert = event.alert
-        return f"{event.monitor}: back to normal after {duration(alert.duration_s)} (peak level {_number(alert.peak)})."
+        lasted = duration(alert.duration_s)
+        return f"{event.monitor}: back to normal after {lasted} (peak level {_number(alert.peak)})."
     happening = f"{_moved(event.moved)}; " if event.moved else "left normal; "
     if event.kind == "updated":
         happening = f"now {event.alert.severity}: {happening}"
