@@ -1,0 +1,344 @@
+"""The whole configuration as frozen structs, read from YAML with every mistake reported at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from agent.forms import About, Frozen, Walk
+from agent.names import EntryName, Host, Name, Prefix, host_name
+from agent.quantities import ANGLE, DURATION, FREQUENCY, LENGTH, PER_HOUR, SIZE, SPAN, Span
+from agent.yaml_lines import Located, Mistake, merge, quoted, read
+
+DEFAULT_PATH = Path("/etc/tocsin/tocsin.yaml")
+MOST_BYTES = 1_000_000  # of one file; a configuration of 1,000 monitors has 200 KB
+
+
+class ConfigError(Exception):
+    """Everything that is wrong with a configuration, one line each."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__(self.mistakes)
+
+    def __str__(self) -> str:
+        return "\n".join(str(mistake) for mistake in self.mistakes)
+
+
+class TlsConfig(Frozen, frozen=True, kw_only=True):
+    """How the broker proves who it is, and we who we are. The broker's certificate is always checked."""
+
+    ca_file: Annotated[
+        Path | None, About("Certificates to trust (PEM).", default="those the system trusts")
+    ] = None
+    cert_file: Annotated[
+        Path | None, About("Our certificate (PEM), where the broker asks for one.", default="none")
+    ] = None
+    key_file: Annotated[Path | None, About("The key of `cert_file` (PEM).", default="none")] = None
+
+
+class BrokerConfig(Frozen, frozen=True, kw_only=True):
+    """The MQTT broker that hears the alerts."""
+
+    refused: ClassVar[dict[str, str]] = {
+        "password": "a password does not belong in this file: put it into a file of its own and name that "
+        "with password_file, or an environment variable with password_env",
+    }
+
+    host: Annotated[str, Host(), About("Name or address of the broker.")] = "localhost"
+    port: Annotated[
+        int, About("Port of the broker.", default="1883; 8883 with `tls`", least=1, most=65535)
+    ] = 0  # load() fills it
+    username: Annotated[str | None, About("Name to log in with.", default="none")] = None
+    password_file: Annotated[
+        Path | None,
+        About("File whose first line is the password, e.g. a systemd credential.", default="none"),
+    ] = None
+    password_env: Annotated[
+        str | None, About("Environment variable that holds the password.", default="none")
+    ] = None
+    tls: Annotated[
+        TlsConfig | None, About("Encrypt: `true`, or the files below.", default="`false`", role="switch")
+    ] = None
+    client_id: Annotated[
+        str,
+        About("Name of this client at the broker; no other client may have it.", default="`tocsin-<device>`"),
+    ] = ""  # load() fills it
+    prefix: Annotated[str, Prefix(), About("What all topics begin with.")] = "tocsin"
+    keepalive_s: Annotated[
+        float,
+        DURATION,
+        About("The broker calls us offline after 1.5 times as long without a word.", least=1, most=65535),
+    ] = 30.0
+    protocol: Annotated[
+        Literal["auto", "5", "3.1.1"], About("Version of MQTT; `auto` tries 5, then 3.1.1.")
+    ] = "auto"
+    max_inflight: Annotated[
+        int, About("Messages sent before the first is confirmed.", least=1, most=65535)
+    ] = 20
+
+
+class OutboxConfig(Frozen, frozen=True, kw_only=True):
+    """The messages on disk that the broker has not confirmed yet."""
+
+    max_size_bytes: Annotated[
+        int,
+        SIZE,
+        About("Largest size; when it is full states go first, alerts last.", least=256_000, most=1e12),
+    ] = 16_000_000
+
+
+class SensorConfig(Frozen, frozen=True, kw_only=True):
+    """A source of samples. All other keys are the driver's options."""
+
+    name: Annotated[str, About("", role="name")] = ""
+    driver: Annotated[str, About("Which driver reads it; `tocsin init` lists what this machine has.")]
+    silent_after_s: Annotated[
+        float | None,
+        DURATION,
+        About("Alert when it gave nothing for so long.", default="30 s, or 10 readings if longer", least=0.1),
+    ] = None
+    options: Annotated[dict[str, Any], About("", role="rest")] = msgspec.field(default_factory=dict)
+
+    def silence_s(self, period_s: float) -> float:
+        """How long the sensor may be silent, in seconds, when it gives a reading each `period_s`."""
+        return self.silent_after_s if self.silent_after_s is not None else max(30.0, 10 * period_s)
+
+
+class BearingConfig(Frozen, frozen=True, kw_only=True):
+    """The bearing that a vibration monitor looks for faults of; its data sheet has the numbers."""
+
+    balls: Annotated[int, About("Number of balls or rollers.", least=3, most=1000)]
+    ball_diameter_m: Annotated[float, LENGTH, About("Diameter of a ball.", least=1e-5, most=10)]
+    pitch_diameter_m: Annotated[
+        float, LENGTH, About("Diameter of the circle through the balls' centres.", least=1e-5, most=100)
+    ]
+    contact_angle_deg: Annotated[float, ANGLE, About("Contact angle.", most=89)] = 0.0
+    speed_hz: Annotated[
+        float, FREQUENCY, About("Speed of the shaft in normal operation.", least=0.01, most=10_000)
+    ]
+
+
+class AlertConfig(Frozen, frozen=True, kw_only=True):
+    """When the level of strangeness (1.0 is the edge of normal) becomes an alert, and when that ends."""
+
+    refused: ClassVar[dict[str, str]] = {
+        "on_level": "is not a setting: an alert begins at level 1.0, which sensitivity moves",
+    }
+
+    on_delay_s: Annotated[
+        float | None, DURATION, About("How long above 1.0 before it alerts.", default="by detector", most=1e6)
+    ] = None
+    off_delay_s: Annotated[
+        float | None,
+        DURATION,
+        About("How long below `off_level` before it clears.", default="by detector", most=1e6),
+    ] = None
+    off_level: Annotated[
+        float | None,
+        About("The level it must fall below to clear.", default="by detector", least=0.01, most=1.0),
+    ] = None
+    hold_s: Annotated[
+        float | None,
+        DURATION,
+        About(
+            "For so long after an alert, alert again only at twice its level.",
+            default="by detector",
+            most=1e7,
+        ),
+    ] = None
+    critical_level: Annotated[
+        float | None,
+        About("From here on it is critical, below it a warning.", default="by detector", least=1.0, most=1e6),
+    ] = msgspec.field(default=None, name="critical")
+    flood_per_hour: Annotated[
+        int, PER_HOUR, About("More alerts than this are counted, not sent.", least=1, most=3600)
+    ] = 12
+
+
+class MonitorConfig(Frozen, frozen=True, kw_only=True):
+    """What is listened for in the samples of one sensor."""
+
+    name: Annotated[str, About("", role="name")] = ""
+    sensor: Annotated[str, About("Name of the sensor it listens to.")]
+    channels: Annotated[
+        tuple[str, ...], About("The channels it listens to, as a list.", default="all of the sensor's")
+    ] = ()
+    detector: Annotated[
+        Literal["auto", "mahalanobis", "level"],
+        About(
+            "`mahalanobis`: several channels that belong together; `level`: changes of slow channels, "
+            "each alone; `auto`: `level` for one slow channel, else `mahalanobis`."
+        ),
+    ] = "auto"
+    features: Annotated[
+        Literal["auto", "telemetry", "vibration"],
+        About(
+            "`telemetry`: slow values as they are; `vibration`: bands of a waveform; `auto`: by the sensor."
+        ),
+    ] = "auto"
+    window: Annotated[
+        Span | None, SPAN, About("Length of stream that gives one score.", default="by features")
+    ] = None
+    hop: Annotated[Span | None, SPAN, About("From one window to the next.", default="by features")] = None
+    smooth: Annotated[
+        int | None,
+        About("Number of windows averaged into one score.", default="by features", least=1, most=10_000),
+    ] = None
+    max_gap: Annotated[
+        Span | None, SPAN, About("After a longer gap the window starts afresh.", default="by features")
+    ] = None
+    learn: Annotated[
+        Span | None, SPAN, About("How much normal operation it learns from.", default="by detector")
+    ] = None
+    sensitivity: Annotated[
+        Literal["quiet", "normal", "sensitive"], About("Fewer false alarms, or earlier alerts.")
+    ] = "normal"
+    publish_state_s: Annotated[
+        float, DURATION, About("Its state is published at most this often.", least=0.1, most=1e6)
+    ] = 10.0
+    bearing: Annotated[
+        BearingConfig | None, About("The bearing to look for faults of; vibration only.", default="none")
+    ] = None
+    alert: Annotated[AlertConfig, About("When it alerts.")] = AlertConfig()
+
+
+class Config(Frozen, frozen=True, kw_only=True):
+    """The agent as a whole."""
+
+    device: Annotated[
+        str, Name(), About("Name of this device in every topic.", default="this host's name")
+    ] = ""
+    broker: Annotated[BrokerConfig, About("The MQTT broker.")] = BrokerConfig()
+    state_dir: Annotated[Path, About("Folder of everything the agent writes.")] = Path("/var/lib/tocsin")
+    runtime_dir: Annotated[
+        Path,
+        About(
+            "Folder of the socket that `tocsin status` asks.",
+            default="`$RUNTIME_DIRECTORY`, or `<state_dir>/run`",
+        ),
+    ] = Path()
+    outbox: Annotated[OutboxConfig, About("The messages on disk.")] = OutboxConfig()
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], About("Least weight of what is logged.")
+    ] = "info"
+    sensors: Annotated[dict[Annotated[str, EntryName()], SensorConfig], About("The sources, by name.")] = (
+        msgspec.field(default_factory=dict)
+    )
+    monitors: Annotated[
+        dict[Annotated[str, EntryName()], MonitorConfig], About("What is listened for, by name.")
+    ] = msgspec.field(default_factory=dict)
+
+
+def load(path: str | Path = DEFAULT_PATH) -> Config:
+    """The configuration in `path` and the files of the folder beside it (tocsin.yaml: tocsin.d/*.yaml).
+
+    Raises ConfigError with every mistake in all of them.
+    """
+    path = Path(path)
+    mistakes: list[Mistake] = []
+    folders: dict[str, Path] = {}
+    documents: list[Located] = []
+    for file in (path, *_more(path)):
+        shown = file.name if file is path else f"{file.parent.name}/{file.name}"
+        folders[shown] = file.parent.absolute()
+        text = _text(file, shown, mistakes)
+        document = read(text, shown, mistakes) if text is not None else None
+        if document is not None:
+            documents.append(document)
+    return _config(documents, path.name, folders, mistakes)
+
+
+def load_text(text: str | bytes, where: str | Path = "tocsin.yaml") -> Config:
+    """The configuration in `text`; paths in it start at the folder of `where`. Raises ConfigError."""
+    mistakes: list[Mistake] = []
+    where = Path(where)
+    document = read(text, where.name, mistakes)
+    documents = [] if document is None else [document]
+    return _config(documents, where.name, {where.name: where.parent.absolute()}, mistakes)
+
+
+def _more(path: Path) -> list[Path]:
+    folder = path.with_suffix(".d")
+    names = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [file for file in names if file.suffix in (".yaml", ".yml") and not file.name.startswith(".")]
+
+
+def _text(file: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        mistakes.append(Mistake(shown, 0, "", f'no such file: {file} (make one with "tocsin init")'))
+        return None
+    except OSError as error:
+        mistakes.append(Mistake(shown, 0, "", f"cannot be read: {error.strerror}"))
+        return None
+    if len(text) > MOST_BYTES:
+        mistakes.append(Mistake(shown, 0, "", f"is larger than {MOST_BYTES} bytes"))
+        return None
+    return text
+
+
+def _config(documents: list[Located], main: str, folders: dict[str, Path], mistakes: list[Mistake]) -> Config:
+    """The documents merged, walked and checked. Raises ConfigError."""
+    if not documents and not mistakes:
+        mistakes.append(Mistake(main, 0, "", 'is empty: "tocsin init" writes one to start from'))
+    elif not documents:
+        raise ConfigError(mistakes)
+    whole = documents[0] if documents else Located({}, main, 0)
+    for document in documents[1:]:
+        if not isinstance(document.value, dict):
+            Walk(mistakes, folders).struct(Config, document)
+        whole = merge(whole, document, mistakes, ("sensors", "monitors"))
+    config = Walk(mistakes, folders).struct(Config, whole)
+    if config is not None:
+        from agent.cross_checks import cross_check
+
+        config = cross_check(_filled(config), whole, folders, mistakes)
+    if mistakes or config is None:
+        order = {file: index for index, file in enumerate(folders)}
+        raise ConfigError(sorted(set(mistakes), key=lambda m: (order.get(m.file, 0), m.line, m.path)))
+    return config
+
+
+def _filled(config: Config) -> Config:
+    """The configuration with the defaults that depend on other settings or on this host."""
+    device = config.device or host_name()
+    broker = config.broker
+    broker = msgspec.structs.replace(
+        broker,
+        port=broker.port or (8883 if broker.tls else 1883),
+        client_id=broker.client_id or f"tocsin-{device}",
+    )
+    runtime_dir = config.runtime_dir
+    if runtime_dir == Path():
+        from_systemd = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+        runtime_dir = Path(from_systemd) if from_systemd else config.state_dir / "run"
+    return msgspec.structs.replace(config, device=device, broker=broker, runtime_dir=runtime_dir)
+
+
+def read_password(broker: BrokerConfig) -> str | None:
+    """The broker's password from its file or variable; None where there is none. Raises ConfigError."""
+    if broker.password_env is not None:
+        password = os.environ.get(broker.password_env)
+        if not password:
+            message = f"{quoted(broker.password_env)} is an environment variable that is not set, or empty"
+            raise ConfigError([Mistake("", 0, "broker.password_env", message)])
+        return password
+    if broker.password_file is None:
+        return None
+    try:
+        lines = broker.password_file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        message = f"{quoted(str(broker.password_file))} cannot be read: {why}"
+        raise ConfigError([Mistake("", 0, "broker.password_file", message)]) from None
+    if not lines or not lines[0]:
+        message = f"{quoted(str(broker.password_file))} is empty: its first line must be the password"
+        raise ConfigError([Mistake("", 0, "broker.password_file", message)])
+    return lines[0]
