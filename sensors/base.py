@@ -1,0 +1,170 @@
+"""What every sensor is: channels, a rate, and Readings until it is closed."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Annotated, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["telemetry", "vibration"]
+VIBRATION_FROM_HZ = 100.0  # slower signals are figures to follow, faster ones waveforms to analyse
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One measured quantity. `unit` is UCUM: "Cel", "m/s2", "A", "Pa", "Hz", "%", "1"."""
+
+    name: str
+    unit: str = "1"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Consecutive samples of one sensor; sample i was taken at `time + i / rate_hz`, Unix seconds.
+
+    `values` is (samples, channels) float32 in the channels' units; NaN is a missing value.
+    """
+
+    sensor: str
+    time: float
+    rate_hz: float
+    values: NDArray[np.float32]
+
+
+class SensorError(Exception):
+    """The world failed: a file, a bus, a device. Says what, where, and what would be right."""
+
+
+class OptionError(ValueError):
+    """Options that are each well formed but do not fit together; raised by constructors."""
+
+    def __init__(self, path: str, value: object, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.value = value
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """Marks an option as a number greater than `limit`."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """Marks an option as a number not smaller than `limit`."""
+
+    limit: float
+
+
+Positive = Annotated[float, Above(0.0)]
+NotNegative = Annotated[float, AtLeast(0.0)]
+
+
+class Clock:
+    """The two clocks of this computer, in one place so that tests can push them."""
+
+    def now(self) -> float:
+        """Unix seconds; jumps when the clock is set."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds since some start; never jumps."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Block for that long."""
+        time.sleep(seconds)
+
+
+S = TypeVar("S", bound="Sensor")
+
+
+class Sensor(ABC):
+    """A source of Readings. The constructor stores; `open` is the first to touch the world.
+
+    `channels` and `rate_hz` are known after `open` at the latest. One thread calls open, read and
+    close; a sensor may be opened again after it was closed.
+    """
+
+    name: str = ""  # given by registry.create; stands in every Reading
+    channels: tuple[Channel, ...] = ()
+    rate_hz: float = 0.0  # 0 until known
+    kind: Kind = "telemetry"  # decides the default features and detector of a monitor
+    waits: bool = False  # True: a full queue makes the reader wait instead of dropping the oldest
+    finished: bool = False  # True once a finite source has given its last Reading
+    clock: Clock = Clock()
+
+    @abstractmethod
+    def open(self) -> None:
+        """Touch the source for the first time. Raises SensorError when it is not there."""
+
+    @abstractmethod
+    def read(self, timeout: float) -> Reading | None:
+        """Block until samples arrive; None after `timeout` seconds or at the end. Raises SensorError."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the source; may be called at any time, and twice."""
+
+    def __enter__(self: S) -> S:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def error(self, text: str) -> SensorError:
+        """A SensorError that begins with this sensor's name."""
+        return SensorError(f"{self.name or type(self).__name__.lower()}: {text}")
+
+
+class PolledSensor(Sensor):
+    """A sensor that is asked for one sample at each tick of `rate_hz`.
+
+    Ticks are counted on the monotonic clock from the first read, so they do not drift; a tick that
+    passed while nobody was reading is not made up for, and counted in `missed`.
+    """
+
+    missed: int = 0
+    _first_tick: float | None = None
+    _ticks: int = 0
+
+    @abstractmethod
+    def sample(self) -> tuple[float, ...]:
+        """One value per channel, NaN where unknown. Raises OSError or SensorError."""
+
+    def open(self) -> None:
+        self._first_tick = self.clock.monotonic()
+        self._ticks = 0
+
+    def read(self, timeout: float) -> Reading | None:
+        if self._first_tick is None:
+            raise self.error("read before open")
+        wait = self._first_tick + self._ticks / self.rate_hz - self.clock.monotonic()
+        if wait > timeout:
+            self.clock.wait(max(0.0, timeout))
+            return None
+        if wait > 0.0:
+            self.clock.wait(wait)
+        late = int(max(0.0, -wait) * self.rate_hz)  # whole ticks gone by
+        self.missed += late
+        self._ticks += late + 1
+        taken = self.clock.now()
+        try:
+            sample = self.sample()
+        except OSError as error:
+            raise self.error(str(error)) from error
+        return Reading(self.name, taken, self.rate_hz, np.array([sample], dtype=np.float32))
+
+    def close(self) -> None:
+        self._first_tick = None

@@ -1,0 +1,150 @@
+"""Driver names, and their options checked against the constructor's signature."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sensors.base import OptionError, Sensor
+from sensors.values import Problem, convert, named_fields, show_type, unknown_names
+
+DRIVERS: dict[str, str] = {
+    "host": "sensors.host:Host",
+    "recording": "sensors.recording:Recording",
+    "synthetic": "sensors.synthetic:Synthetic",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OptionDoc:
+    """One option as a person needs it. `default` is None both for "required" and for a default of None."""
+
+    name: str
+    type: str
+    default: object
+    required: bool
+    doc: str
+    fields: tuple[OptionDoc, ...] = ()  # of the structure, or of each one in the list
+
+
+def load(driver: str) -> type[Sensor]:
+    """The class of a driver, imported now. Raises KeyError for an unknown name."""
+    module, _, name = DRIVERS[driver].partition(":")
+    found = getattr(importlib.import_module(module), name)
+    assert isinstance(found, type), DRIVERS[driver]
+    assert issubclass(found, Sensor), DRIVERS[driver]
+    return found
+
+
+def options(driver: str) -> dict[str, inspect.Parameter]:
+    """The driver's options: its constructor's parameters, with annotations resolved."""
+    return _parameters(load(driver))
+
+
+def check(driver: str, options: Mapping[str, object]) -> list[Problem]:
+    """Every unknown, missing or wrong option at once; touches no hardware."""
+    return _prepare(driver, options)[1]
+
+
+def create(name: str, driver: str, options: Mapping[str, object]) -> Sensor:
+    """The sensor, not yet open. Raises OptionError with the first problem that `check` would list."""
+    sensor, problems = _prepare(driver, options)
+    if sensor is None:
+        first = problems[0]
+        raise OptionError(first.path, first.value, first.message)
+    sensor.name = name
+    return sensor
+
+
+def describe(driver: str) -> list[OptionDoc]:
+    """The driver's options in the order of its signature; texts from the "Options:" of its docstring."""
+    cls = load(driver)
+    texts = _texts(inspect.getdoc(cls.__init__) or "") or _texts(inspect.getdoc(cls) or "")
+    return [_describe(name, p.annotation, p.default, texts) for name, p in _parameters(cls).items()]
+
+
+def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, list[Problem]]:
+    if driver not in DRIVERS:
+        return None, unknown_names([driver], list(DRIVERS), "driver", "")
+    cls = load(driver)
+    parameters = _parameters(cls)
+    problems = unknown_names(given, list(parameters), "option", "")
+    values: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        if name in given:
+            values[name] = convert(parameter.annotation, given[name], name, problems)
+        elif parameter.default is inspect.Parameter.empty:
+            problems.append(Problem(name, None, f"is missing: {show_type(parameter.annotation, name)}"))
+    if problems:
+        return None, problems
+    try:
+        return cls(**values), []  # a constructor only stores, and refuses what does not fit together
+    except OptionError as error:
+        return None, [Problem(error.path, error.value, error.message)]
+
+
+def _parameters(cls: type[Sensor]) -> dict[str, inspect.Parameter]:
+    hints = typing.get_type_hints(cls.__init__, include_extras=True)
+    signature = inspect.signature(cls)
+    return {
+        name: parameter.replace(annotation=hints.get(name, str))
+        for name, parameter in signature.parameters.items()
+    }
+
+
+def _describe(name: str, annotation: Any, default: object, texts: Mapping[str, str]) -> OptionDoc:
+    required = default is inspect.Parameter.empty
+    inner: tuple[OptionDoc, ...] = ()
+    structure = _structure(annotation)
+    if structure is not None:
+        inner_texts = _texts(inspect.getdoc(structure) or "")
+        inner = tuple(
+            _describe(field, kind, fallback, inner_texts)
+            for field, (kind, fallback) in named_fields(structure).items()
+        )
+    return OptionDoc(
+        name,
+        show_type(annotation, name),
+        None if required else default,
+        required,
+        texts.get(name, ""),
+        inner,
+    )
+
+
+def _structure(annotation: Any) -> type | None:
+    """The dataclass in an annotation such as `Sequence[Fault]` or `Bearing | None`."""
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return annotation
+    arguments = (
+        typing.get_args(annotation) if not isinstance(annotation, types.UnionType) else annotation.__args__
+    )
+    for argument in arguments:
+        found = _structure(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _texts(docstring: str) -> dict[str, str]:
+    """The entries of an "Options:" section: `name: text`, continued on deeper lines."""
+    _, found, section = docstring.partition("Options:\n")
+    texts: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines() if found else []:
+        if line.strip() and not line.startswith(" "):
+            break
+        entry = re.match(r"    (\w+): (.*)", line)
+        if entry:
+            name = entry.group(1)
+            texts[name] = entry.group(2).strip()
+        elif name and line.strip():
+            texts[name] += " " + line.strip()
+    return texts

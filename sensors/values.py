@@ -1,0 +1,211 @@
+"""Options as people write them, converted to the types of a signature, with every mistake told."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from sensors.base import Above, AtLeast, OptionError
+
+SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0}
+SECONDS |= {"min": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hour": 3600.0, "hours": 3600.0}
+SECONDS |= {"d": 86400.0, "day": 86400.0, "days": 86400.0}
+HERTZ = {"mHz": 1e-3, "Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "rpm": 1 / 60, "1/min": 1 / 60}
+METRES = {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254}
+# an option's last word says its unit: the units it may be written in, factor to SI, and an example
+UNITS: dict[str, tuple[dict[str, float], str, str]] = {
+    "s": (SECONDS, "a duration", '"5 min" or 300 (seconds)'),
+    "hz": (HERTZ, "a frequency", '"100 Hz", "1480 rpm" or 100 (Hz)'),
+    "m": (METRES, "a length", '"7.94 mm" or 0.00794 (metres)'),
+}
+_QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)")
+_BAD = object()  # stands for a value that a Problem was written about
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the options; `path` is relative to them: "speed", "faults[0].kind"."""
+
+    path: str
+    value: object
+    message: str
+
+
+def convert(annotation: Any, value: object, path: str, problems: list[Problem]) -> Any:
+    """`value` as the annotated type; what is wrong is added to `problems`."""
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is Annotated:
+        return _limited(arguments, value, path, problems)
+    if origin in (typing.Union, types.UnionType):
+        return _one_of(arguments, value, path, problems)
+    if origin is Literal:
+        if value in arguments and not isinstance(value, bool):
+            return value
+        return _wrong(problems, path, value, _choices(value, [str(choice) for choice in arguments]))
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return _sequence(arguments[0], value, path, problems)
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return _dataclass(annotation, value, path, problems)
+    return _scalar(annotation, value, path, problems)
+
+
+def unknown_names(given: Iterable[str], known: Sequence[str], noun: str, path: str) -> list[Problem]:
+    """A Problem for each given name that is not known, with the nearest one that is."""
+    return [
+        Problem(f"{path}.{name}" if path else str(name), name, f"unknown {noun}: {_choices(name, known)}")
+        for name in given
+        if name not in known
+    ]
+
+
+def named_fields(structure: type) -> dict[str, tuple[Any, object]]:
+    """Name -> (annotation, default or inspect's empty) of a dataclass."""
+    hints = typing.get_type_hints(structure, include_extras=True)
+    return {
+        field.name: (
+            hints[field.name],
+            inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+        )
+        for field in dataclasses.fields(structure)
+    }
+
+
+def show_type(annotation: Any, name: str = "") -> str:
+    """A type in words: "a number above 0", "a list of texts", "skip or stop"."""
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is Annotated:
+        return " ".join([show_type(arguments[0], name), *(_limit_words(mark) for mark in arguments[1:])])
+    if origin in (typing.Union, types.UnionType):
+        rest = [argument for argument in arguments if argument is not type(None)]
+        return " or ".join(show_type(argument, name) for argument in rest)
+    if origin is Literal:
+        return " or ".join(str(choice) for choice in arguments)
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return f"a list of {show_type(arguments[0]).removeprefix('a ')}"
+    quantity = UNITS.get(name.rpartition("_")[2]) if annotation is float else None
+    if quantity is not None:
+        return quantity[1]
+    words = {float: "a number", int: "a whole number", str: "a text", bool: "true or false", Path: "a path"}
+    return words.get(annotation, f"a {getattr(annotation, '__name__', str(annotation)).lower()}")
+
+
+def _scalar(annotation: Any, value: object, path: str, problems: list[Problem]) -> Any:
+    name = re.split(r"[.\[]", path)[-1]
+    quantity = UNITS.get(name.rpartition("_")[2]) if "_" in name else None
+    if annotation is float and quantity is not None and isinstance(value, str):
+        return _quantity(quantity, value, path, problems)
+    if annotation is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+        return _wrong(problems, path, value, "is not a finite number")
+    if annotation is int and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if math.isfinite(value) and value == int(value):
+            return int(value)
+        return _wrong(problems, path, value, "is not a whole number")
+    if annotation is bool and isinstance(value, bool):
+        return value
+    if annotation is str and isinstance(value, str):
+        return value
+    if annotation is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    if annotation is type(None) and value is None:
+        return None
+    example = f", e.g. {quantity[2]}" if annotation is float and quantity is not None else ""
+    return _wrong(problems, path, value, f"is not {show_type(annotation, name)}{example}")
+
+
+def _quantity(
+    quantity: tuple[dict[str, float], str, str], value: str, path: str, problems: list[Problem]
+) -> Any:
+    units, noun, example = quantity
+    match = _QUANTITY.fullmatch(value.strip())
+    if match is None:
+        return _wrong(problems, path, value, f"is not {noun}, e.g. {example}")
+    number, unit = float(match.group(1)), match.group(2)
+    if not unit:
+        return number
+    if unit not in units:
+        return _wrong(problems, path, value, f"unit {unit!r} is not {noun}: {_choices(unit, list(units))}")
+    return number * units[unit]
+
+
+def _limited(arguments: Sequence[Any], value: object, path: str, problems: list[Problem]) -> Any:
+    converted = convert(arguments[0], value, path, problems)
+    if isinstance(converted, (int, float)):
+        for mark in arguments[1:]:
+            if (isinstance(mark, Above) and not converted > mark.limit) or (
+                isinstance(mark, AtLeast) and not converted >= mark.limit
+            ):
+                return _wrong(problems, path, value, f"must be {_limit_words(mark)}")
+    return converted
+
+
+def _limit_words(mark: object) -> str:
+    if isinstance(mark, Above):
+        return f"above {mark.limit:g}"
+    return f"of at least {mark.limit:g}" if isinstance(mark, AtLeast) else ""
+
+
+def _one_of(arguments: Sequence[Any], value: object, path: str, problems: list[Problem]) -> Any:
+    if value is None and type(None) in arguments:
+        return None
+    best: list[Problem] | None = None
+    for argument in arguments:
+        if argument is type(None):
+            continue
+        found: list[Problem] = []
+        converted = convert(argument, value, path, found)
+        if not found:
+            return converted
+        best = best or found  # the first alternative is the usual one: its words are the best help
+    problems += best or []
+    return _BAD
+
+
+def _sequence(item: Any, value: object, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return _wrong(problems, path, value, f"is not a list of {show_type(item).removeprefix('a ')}")
+    return [convert(item, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
+
+
+def _dataclass(structure: type, value: object, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, structure):
+        return value
+    fields = named_fields(structure)
+    if not isinstance(value, Mapping):
+        return _wrong(problems, path, value, f"is not a structure with {', '.join(fields)}")
+    found = unknown_names(value, list(fields), "option", path)
+    converted: dict[str, Any] = {}
+    for name, (annotation, default) in fields.items():
+        if name in value:
+            converted[name] = convert(annotation, value[name], f"{path}.{name}", found)
+        elif isinstance(default, type):  # inspect's empty
+            found.append(Problem(f"{path}.{name}", None, f"is missing: {show_type(annotation, name)}"))
+    problems += found
+    if found:
+        return _BAD
+    try:
+        return structure(**converted)
+    except OptionError as error:
+        return _wrong(problems, f"{path}.{error.path}", error.value, error.message)
+
+
+def _choices(given: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(given), known, 1)
+    return f"did you mean {near[0]}?" if near else f"must be one of {', '.join(known)}"
+
+
+def _wrong(problems: list[Problem], path: str, value: object, message: str) -> Any:
+    problems.append(Problem(path, value, message))
+    return _BAD
