@@ -199,8 +199,8 @@ def event_payload(event: Event, device: str, clock: Clock | None = None) -> payl
             )
             for moved in event.moved
         ],
-        model=_model(event.model),
-        plan=_plan(event.plan),
+        model=model_payload(event.model),
+        plan=plan_payload(event.plan),
         note=event.note,
         sentence=sentence(event),
         clock=msgspec.UNSET
@@ -211,7 +211,7 @@ def event_payload(event: Event, device: str, clock: Clock | None = None) -> payl
     )
 
 
-def _model(model: Model | None) -> payloads.Model | None:
+def model_payload(model: Model | None) -> payloads.Model | None:
     if model is None:
         return None
     return payloads.Model(
@@ -219,7 +219,7 @@ def _model(model: Model | None) -> payloads.Model | None:
     )
 
 
-def _plan(plan: Plan | None) -> payloads.Plan | None:
+def plan_payload(plan: Plan | None) -> payloads.Plan | None:
     return None if plan is None else payloads.Plan(hop_s=plan.hop_s, variant=plan.variant)
 
 
@@ -229,7 +229,7 @@ def microseconds(time: float) -> int:
 
 
 def rfc3339(time: float) -> str:
-    """Unix seconds in UTC, to the millisecond, cut rather than rounded, so that it never lies ahead."""
+    """Unix seconds in UTC, to the millisecond; what is finer is cut off."""
     moment = EPOCH + timedelta(microseconds=microseconds(time))
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +13,13 @@ from models.baseline import Baseline, Origin
 from models.detector import Bank, Head, Job, LearningError, Shift
 from models.features import Features
 from models.learning import Learner
-from models.level import Level, LevelBank
+from models.level import LevelBank
 from models.mahalanobis import Mahalanobis, MahalanobisBank
 from models.session import digest
 from models.window import Array, Windower
 from sensors.base import Reading
 
 MOST_MOVED = 8  # features named in an event
-BANKS = {Mahalanobis.detector: lambda head: MahalanobisBank(head.width), Level.detector: lambda head: LevelBank()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +53,15 @@ class Monitor:
         learn_rows: int,
         plan: Plan,
         unit: str = "rows",
+        belongs_to: Mapping[str, str] | None = None,
         baseline: Baseline | None = None,
         seq: int = 0,
     ) -> None:
         """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from, called `unit` in
-        messages; `seq` is the number of the last event sent. Raises LearningError when the baseline does not fit."""
+        messages; `belongs_to` is the configuration that a baseline belongs to, in words; `seq` the number of the last event
+        sent. Raises LearningError when the baseline does not fit."""
         self.name, self.sensor, self.rule, self.plan = name, sensor, rule, plan
+        self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
         self._windower, self._features, self._head = windower, features, head
         self._learner: Learner | None = Learner(learn_rows, len(features.columns))
@@ -74,7 +76,7 @@ class Monitor:
         self._fresh = True
         self._model: Model | None = None
         if baseline is not None:
-            self._arm(baseline)
+            self.arm(baseline)
 
     # The two halves of the road: up to the session, and after it.
 
@@ -152,10 +154,11 @@ class Monitor:
             strays=lesson.strays,
             notes=notes,
         )
-        self._arm(Baseline(learned=learned, origin=origin, detector=self._head.detector))
+        self.arm(Baseline(learned=learned, origin=origin, detector=self._head.detector))
         self.unsaved = True
 
-    def _arm(self, baseline: Baseline) -> None:
+    def arm(self, baseline: Baseline) -> None:
+        """Judge by this baseline from now on. Raises LearningError when it does not fit."""
         self._head.arm(baseline.learned)
         if self._head.bank is not None:
             self._head.seat = self._head.bank.seat(self._head)
@@ -168,6 +171,11 @@ class Monitor:
         self._head.bank = bank
         if self.baseline is not None:
             self._head.seat = bank.seat(self._head)
+
+    @property
+    def model(self) -> Model | None:
+        """What scores; None while learning."""
+        return self._model
 
     @property
     def head(self) -> Head:
@@ -189,7 +197,9 @@ class Monitor:
         """The baseline with the streaming state as it stands now; None while learning."""
         if self.baseline is None:
             return None
-        return Baseline(learned=self._head.learned(), origin=self.baseline.origin, detector=self.baseline.detector)
+        return Baseline(
+            learned=self._head.learned(), origin=self.baseline.origin, detector=self.baseline.detector
+        )
 
     def status(self) -> Status:
         """A snapshot for the state topic."""
@@ -240,16 +250,21 @@ class Pipeline:
     """All monitors; what is due is scored in one call per graph."""
 
     def __init__(self, monitors: Iterable[Monitor]) -> None:
-        self.monitors = tuple(monitors)
+        self.monitors: list[Monitor] = []
         self._of_sensor: dict[str, list[Monitor]] = {}
-        banks: dict[tuple[str, int], Bank] = {}
-        for monitor in self.monitors:
-            self._of_sensor.setdefault(monitor.sensor, []).append(monitor)
-            head = monitor.head
-            key = (head.detector, head.width if head.detector == Mahalanobis.detector else 0)
-            if key not in banks:
-                banks[key] = BANKS[head.detector](head)
-            monitor.join(banks[key])
+        self._banks: dict[tuple[str, int], Bank] = {}
+        for monitor in monitors:
+            self.add(monitor)
+
+    def add(self, monitor: Monitor) -> None:
+        """Take a monitor in; those with one graph and width share a bank."""
+        head = monitor.head
+        key = (head.detector, head.width if isinstance(head, Mahalanobis) else 0)
+        if key not in self._banks:
+            self._banks[key] = MahalanobisBank(head.width) if isinstance(head, Mahalanobis) else LevelBank()
+        monitor.join(self._banks[key])
+        self.monitors.append(monitor)
+        self._of_sensor.setdefault(monitor.sensor, []).append(monitor)
 
     def push(self, readings: Sequence[Reading]) -> list[Event]:
         """The events these readings bring. Several readings at a time let monitors of several sensors share a call."""

@@ -1,0 +1,209 @@
+"""From a configuration to sensors and monitors, with the defaults that depend on the signal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from agent.alerts import Plan, Rule
+from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
+from agent.pipeline import Monitor
+from agent.quantities import Span
+from agent.yaml_lines import Mistake
+from models import baseline as baselines
+from models.baseline import Baseline
+from models.detector import Head
+from models.features import Bearing, Features, Vibration, telemetry
+from models.level import Level
+from models.mahalanobis import Mahalanobis
+from models.session import digest
+from models.window import Windower
+from sensors import registry
+from sensors.base import Sensor
+
+TELEMETRY_ROWS = 20  # averaged into a level: what worked best on pump rigs at 1 Hz
+TELEMETRY_GAP_ROWS = 10
+VIBRATION_WINDOW_S, VIBRATION_SMOOTH, VIBRATION_GAP_S = 1.0, 5, 0.02
+LEARN_ROWS = {"mahalanobis": 600, "level": 750, "vibration": 120}
+LEVEL_HOLD_ROWS = 100  # an alert of the level bank says nothing new for so long, unless twice as loud
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a monitor's settings come to at its sensor's rate; lengths in rows of what they are cut from."""
+
+    kind: str  # "telemetry", "vibration"
+    detector: str
+    window: int
+    hop: int
+    smooth: int  # rows of features averaged
+    every: int  # of which every so manieth average is scored
+    max_gap_s: float
+    learn: int  # rows of features
+    unit: str  # what a row of features is called
+    hop_s: float  # between two scores
+
+
+def make_sensor(config: SensorConfig) -> Sensor:
+    """The sensor, closed."""
+    return registry.create(config.name, config.driver, config.options)
+
+
+def make_monitor(
+    config: MonitorConfig, sensor: Sensor, baseline: Baseline | None = None, seq: int = 0
+) -> Monitor:
+    """A monitor on an opened sensor. Raises ConfigError, and LearningError when the baseline does not fit."""
+    names = [channel.name for channel in sensor.channels]
+    unknown = [name for name in config.channels if name not in names]
+    if unknown:
+        _refuse(
+            config,
+            "channels",
+            f"sensor {sensor.name} has no channel {', '.join(unknown)}: it has {', '.join(names)}",
+        )
+    columns = [names.index(name) for name in config.channels] if config.channels else list(range(len(names)))
+    channels = [(sensor.channels[i].name, sensor.channels[i].unit) for i in columns]
+    shape = shape_of(config, sensor, len(channels))
+    features: Features
+    if shape.kind == "vibration":
+        bearing = _bearing(config)
+        try:
+            features = Vibration(channels, sensor.rate_hz, shape.window, bearing)
+        except ValueError as error:
+            _refuse(config, "window", str(error))
+        windower = Windower(shape.window, shape.hop, len(columns), shape.max_gap_s)
+    else:
+        features = telemetry(channels)
+        windower = Windower(1, 1, len(columns), shape.max_gap_s)
+    width = len(features.columns)
+    head: Head
+    if shape.detector == "level":
+        head = Level(width, sensitivity=config.sensitivity)
+    else:
+        span = shape.window if shape.kind == "vibration" else 0
+        apart = math.ceil((span + (shape.smooth - 1) * shape.hop) / shape.hop) if span else 0
+        head = Mahalanobis(
+            width, smooth=shape.smooth, every=shape.every, lag=apart, sensitivity=config.sensitivity
+        )
+    return Monitor(
+        config.name,
+        sensor.name,
+        columns=None if columns == list(range(len(names))) else columns,
+        windower=windower,
+        features=features,
+        head=head,
+        rule=_rule(config, shape, sensor.rate_hz),
+        learn_rows=shape.learn,
+        plan=Plan(shape.hop_s),
+        unit=shape.unit,
+        belongs_to=_belonging(config, sensor, channels, shape, head),
+        baseline=baseline,
+        seq=seq,
+    )
+
+
+def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
+    """The settings with their defaults. Raises ConfigError where they cannot go together."""
+    rate = sensor.rate_hz
+    kind = sensor.kind if config.features == "auto" else config.features
+    detector = config.detector
+    if detector == "auto":
+        detector = "level" if kind == "telemetry" and channels == 1 else "mahalanobis"
+    if detector == "level" and kind == "vibration":
+        _refuse(config, "detector", '"level" is for slow channels: vibration needs "mahalanobis"')
+
+    def rows(span: Span | None, default: int) -> int:
+        return default if span is None else max(1, span.rows(rate))
+
+    if kind == "vibration":
+        window = rows(config.window, round(VIBRATION_WINDOW_S * rate))
+        hop = rows(config.hop, max(1, window // 2))
+        smooth, every = config.smooth or VIBRATION_SMOOTH, 1
+        learn = LEARN_ROWS["vibration"] if config.learn is None else math.ceil(config.learn.rows(rate) / hop)
+        gap_s = VIBRATION_GAP_S if config.max_gap is None else config.max_gap.rows(rate) / rate
+        return Shape(kind, detector, window, hop, smooth, every, gap_s, learn, "windows", hop / rate)
+    for key in ("window", "hop", "smooth") if detector == "level" else ("smooth",):
+        if getattr(config, key) is not None:
+            _refuse(config, key, f"is not a setting of {detector} on telemetry")
+    window, every = rows(config.window, TELEMETRY_ROWS), rows(config.hop, 1)
+    if detector == "level":
+        window = every = 1
+    gap_s = (TELEMETRY_GAP_ROWS if config.max_gap is None else config.max_gap.rows(rate)) / rate
+    learn = rows(config.learn, LEARN_ROWS[detector])
+    return Shape(kind, detector, window, 1, window, every, gap_s, learn, "rows", every / rate)
+
+
+def baseline_path(config: Config, monitor: str) -> Path:
+    """Where a monitor's baseline lies."""
+    return config.state_dir / "baselines" / f"{monitor}.npz"
+
+
+def load_baseline(config: Config, monitor: Monitor) -> Baseline | None:
+    """The monitor's baseline on disk, None where there is none. Raises BrokenBaseline and ForeignBaseline."""
+    path = baseline_path(config, monitor.name)
+    try:
+        return baselines.load(path, monitor.belongs_to)
+    except FileNotFoundError:
+        return None
+
+
+def _rule(config: MonitorConfig, shape: Shape, rate_hz: float) -> Rule:
+    if shape.detector == "level":
+        period = 1 / rate_hz
+        default = Rule(
+            on_delay_s=0.0,
+            off_delay_s=3 * period,
+            off_level=0.9,
+            hold_s=LEVEL_HOLD_ROWS * period,
+            critical_level=1.5,
+        )
+    elif shape.kind == "vibration":
+        default = Rule(on_delay_s=4 * shape.hop_s, off_delay_s=20 * shape.hop_s)
+    else:
+        default = Rule()
+    asked = config.alert
+
+    def pick(value: float | None, otherwise: float) -> float:
+        return otherwise if value is None else value
+
+    return Rule(
+        on_delay_s=pick(asked.on_delay_s, default.on_delay_s),
+        off_delay_s=pick(asked.off_delay_s, default.off_delay_s),
+        off_level=pick(asked.off_level, default.off_level),
+        hold_s=pick(asked.hold_s, default.hold_s),
+        critical_level=pick(asked.critical_level, default.critical_level),
+        flood_per_hour=math.ceil(asked.flood_per_hour),
+    )
+
+
+def _bearing(config: MonitorConfig) -> Bearing | None:
+    b = config.bearing
+    if b is None:
+        return None
+    return Bearing(b.balls, b.ball_diameter_m, b.pitch_diameter_m, b.contact_angle_deg, b.speed_hz)
+
+
+def _belonging(
+    config: MonitorConfig, sensor: Sensor, channels: list[tuple[str, str]], shape: Shape, head: Head
+) -> dict[str, str]:
+    """What a baseline depends on, in words a person can compare."""
+    belongs_to = {
+        "sensor": sensor.name,
+        "channels": ", ".join(f"{name} [{unit}]" for name, unit in channels),
+        "rate": f"{sensor.rate_hz:.9g} Hz",
+        "features": shape.kind,
+        "detector": shape.detector,
+        "window": f"{shape.window} rows",
+        "hop": f"{shape.hop} rows",
+        "smooth": f"{shape.smooth} rows",
+        "graph": digest(head.graph)[:16],
+    }
+    if config.bearing is not None:
+        belongs_to["bearing"] = repr(_bearing(config))
+    return belongs_to
+
+
+def _refuse(config: MonitorConfig, key: str, message: str) -> NoReturn:
+    raise ConfigError([Mistake("", 0, f"monitors.{config.name}.{key}", message)])

@@ -1,0 +1,282 @@
+"""The agent as a process: builds sink to source, stops source to sink, and watches its threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import sys
+import threading
+import time
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+
+import msgspec
+
+from agent import messages, status
+from agent.assemble import make_sensor
+from agent.config import Config, read_password
+from agent.health import AlreadyRunning, Lock, Notifier, rss_bytes
+from agent.inbox import Inbox
+from agent.messages import AgentState, Topics
+from agent.outbox import Outbox, OutboxError
+from agent.publisher import BrokerOptions, Publisher, RequestError, Tls
+from agent.reader import Reader
+from agent.road import Road
+
+logger = logging.getLogger(__name__)
+
+TURN_S = 1.0  # of the main thread
+AGENT_STATE_S = 30.0  # between two of the agent's own retained states, when nothing changes
+STILL_S = 20.0  # a thread that has not turned for so long stands still; the watchdog is no longer fed
+READERS_STOP_S, ROAD_STOP_S, PUBLISH_STOP_S = 3.0, 10.0, 5.0
+FLUSH_S = 30.0  # when all sensors have come to their end: how long the broker is waited for
+
+
+def run(config: Config) -> int:
+    """Listen until SIGTERM or SIGINT, or until every sensor has come to its end. Returns the exit code.
+
+    Raises ConfigError for what only shows at start: an unreadable password, no right to the state directory.
+    """
+    _log_to_stderr(config.log_level)
+    answer = config.runtime_dir / "status.json"
+    try:
+        with (
+            Lock(config.state_dir, answer),
+            Outbox(config.state_dir / "outbox.db", config.outbox.max_size_bytes) as outbox,
+        ):
+            return Daemon(config, outbox).run()
+    except AlreadyRunning as error:
+        print(f"tocsin: {error}", file=sys.stderr)
+        return 2
+    except (OSError, OutboxError) as error:
+        print(f"tocsin: state_dir {config.state_dir} cannot be used: {error}", file=sys.stderr)
+        return 2
+
+
+class Daemon:
+    """The composition root. The main thread only watches; it owns no part of the road."""
+
+    def __init__(self, config: Config, outbox: Outbox) -> None:
+        self._config, self._outbox = config, outbox
+        self._topics = Topics(config.broker.prefix, config.device)
+        self._publisher = Publisher(broker_options(config), outbox, self._topics, answer=self._answer)
+        inbox = Inbox()
+        self._readers: dict[str, Reader] = {}
+        self._road = Road(config, inbox, outbox, self._publisher, self._readers)
+        for name, sensor in config.sensors.items():
+            self._readers[name] = Reader(make_sensor(sensor), inbox, self._road.opened)
+        self._notifier = Notifier()
+        self._started, self._started_at = time.monotonic(), time.time()
+        self._said: tuple[object, ...] = ()
+        self._said_at = 0.0
+        self._stopping = False
+        self._asked = False
+        self._crashed = threading.Event()
+
+    def run(self) -> int:
+        """Start everything, watch it, stop everything. The exit code."""
+        wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, self._signalled)
+        threading.excepthook = self._thread_died
+        self._publisher.start()
+        self._road.start()
+        for reader in self._readers.values():
+            reader.start()
+        logger.info("tocsin %s listens on %s as %s", _version(), ", ".join(self._readers), self._topics.root)
+        code = self._watch(wake_r)
+        self._notifier.tell("STOPPING=1")
+        if not self._shut_down(flush=not self._stopping and code == 0):
+            code = code or 1
+        logger.info("stopped")
+        return code
+
+    def _watch(self, wake: int) -> int:
+        ready = False
+        selector = selectors.DefaultSelector()
+        selector.register(wake, selectors.EVENT_READ)
+        turn_s = min(TURN_S, (self._notifier.watchdog_s or 60.0) / 4)
+        with selector:
+            while True:
+                selector.select(turn_s)
+                try:
+                    os.read(wake, 4096)
+                except BlockingIOError:
+                    pass
+                if self._asked:
+                    self._asked = False
+                    status.write(self._config.runtime_dir, self.snapshot())
+                if self._road.mistake is not None:
+                    print(self._road.mistake, file=sys.stderr)
+                    return 2
+                if self._crashed.is_set():
+                    return 1
+                if self._stopping:
+                    return 0
+                if self._readers and all(reader.phase == "finished" for reader in self._readers.values()):
+                    logger.info("every sensor has come to its end: nothing is left to listen to")
+                    return 0
+                if not ready and all(reader.phase != "opening" for reader in self._readers.values()):
+                    ready = True
+                    self._notifier.tell("READY=1")
+                still = self.standing_still()
+                if not still:
+                    self._notifier.tell("WATCHDOG=1", f"STATUS={self._in_a_line()}")
+                self._say_state(still)
+
+    def standing_still(self) -> str:
+        """Which part of the road does not move; "" when all do. One wedged sensor is an alert, all are a stop."""
+        now = time.monotonic()
+        limit = min(STILL_S, (self._notifier.watchdog_s or STILL_S * 2) / 2)
+        if now - self._road.beat > limit:
+            return "the pipeline"
+        if now - self._publisher.heartbeat > limit:
+            return "the publisher"
+        readers = [reader for reader in self._readers.values() if not reader.ended]
+        if readers and all(now - reader.beat > STILL_S for reader in readers):
+            return "every sensor"
+        return ""
+
+    def snapshot(self) -> dict[str, object]:
+        """All that is known, for `tocsin status` and the request "status"; any thread may ask."""
+        return {
+            "agent": msgspec.to_builtins(self._state(self.standing_still())),
+            "monitors": {name: msgspec.to_builtins(state) for name, state in list(self._road.states.items())},
+            "sensors": {
+                name: {
+                    "driver": self._config.sensors[name].driver,
+                    "phase": reader.phase,
+                    "error": reader.error,
+                    "rows": reader.rows,
+                    "rate_hz": reader.sensor.rate_hz,
+                    "last_reading_s": round(time.monotonic() - reader.heard, 1),
+                }
+                for name, reader in self._readers.items()
+            },
+        }
+
+    def _state(self, still: str) -> AgentState:
+        connection = self._publisher.status
+        problems = [f"{still} stands still"] if still else []
+        problems += list(self._road.trouble.values())
+        if self._outbox.set_aside:
+            problems.append(f"outbox set aside: {self._outbox.set_aside}")
+        if not connection.connected:
+            problems.append(f"broker: {connection.last_error or 'not connected yet'}")
+        for name, reader in self._readers.items():
+            if reader.error:
+                problems.append(f"sensor {name}: {reader.error}")
+        return AgentState(
+            time=messages.rfc3339(time.time()),
+            device=self._config.device,
+            version=_version(),
+            started=messages.rfc3339(self._started_at),
+            health="degraded" if problems else "ok",
+            problems=problems,
+            monitors={name: state.health for name, state in list(self._road.states.items())},
+            broker={
+                "connected": connection.connected,
+                "protocol": connection.protocol,
+                "since": messages.rfc3339(connection.since),
+                "last_error": connection.last_error,
+                "delivered": connection.delivered,
+            },
+            outbox={
+                "waiting": self._outbox.waiting,
+                "lost": self._outbox.lost,
+                "bytes": self._outbox.size_bytes,
+            },
+            counters={
+                **self._road.counters,
+                "cpu_seconds": round(time.process_time(), 2),
+                "up_seconds": round(time.monotonic() - self._started, 1),
+                "rss_bytes": rss_bytes(),
+                "sensor_failures": sum(reader.failures for reader in self._readers.values()),
+            },
+        )
+
+    def _say_state(self, still: str) -> None:
+        state = self._state(still)
+        now = time.monotonic()
+        what = (state.health, tuple(state.problems), tuple(state.monitors.items()))
+        if what != self._said or now - self._said_at >= AGENT_STATE_S:
+            self._said, self._said_at = what, now
+            self._publisher.retain(messages.agent_state(state, self._topics))
+
+    def _in_a_line(self) -> str:
+        states = list(self._road.states.values())
+        armed = sum(state.health == "armed" for state in states)
+        where = "connected" if self._publisher.status.connected else "not connected"
+        return f"{armed} of {len(self._config.monitors)} monitors armed, broker {where}"
+
+    def _shut_down(self, *, flush: bool) -> bool:
+        for reader in self._readers.values():
+            reader.stop()
+        end = time.monotonic() + READERS_STOP_S
+        for name, reader in self._readers.items():
+            if not reader.join(max(0.0, end - time.monotonic())):
+                logger.warning("sensor %s does not let go of its driver; leaving it behind", name)
+        moved = self._road.stop(ROAD_STOP_S) if self._road.mistake is None else True
+        if not moved:
+            logger.error("the pipeline does not end; its newest state is not saved")
+        self._publisher.retain(messages.agent_state(self._state(""), self._topics))
+        self._publisher.stop(FLUSH_S if flush else PUBLISH_STOP_S)
+        return moved
+
+    def _answer(self, verb: str, request: dict[str, object]) -> object:
+        if verb == "status":
+            return self.snapshot()
+        raise RequestError(f'no such request: {verb}; there is "status"')
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGUSR1:
+            self._asked = True
+        else:
+            self._stopping = True
+
+    def _thread_died(self, died: threading.ExceptHookArgs) -> None:
+        """A dead thread never leaves a living process."""
+        name = died.thread.name if died.thread else "?"
+        logger.critical(
+            "thread %s died of our own fault",
+            name,
+            exc_info=(died.exc_type, died.exc_value or died.exc_type(), died.exc_traceback),
+        )
+        self._crashed.set()
+
+
+def broker_options(config: Config) -> BrokerOptions:
+    """What the publisher needs, the password read. Raises ConfigError."""
+    broker = config.broker
+    tls = None
+    if broker.tls is not None:
+        tls = Tls(ca_file=broker.tls.ca_file, cert_file=broker.tls.cert_file, key_file=broker.tls.key_file)
+    return BrokerOptions(
+        host=broker.host,
+        port=broker.port,
+        username=broker.username or "",
+        password=read_password(broker) or "",
+        tls=tls,
+        client_id=broker.client_id,
+        keepalive_s=broker.keepalive_s,
+        protocol=broker.protocol,
+        max_inflight=broker.max_inflight,
+    )
+
+
+def _version() -> str:
+    try:
+        return version("tocsin")
+    except PackageNotFoundError:
+        return "0+checkout"
+
+
+def _log_to_stderr(level: str) -> None:
+    """The journal stamps the time itself; a terminal wants it."""
+    form = "%(levelname)s %(threadName)s: %(message)s"
+    if "JOURNAL_STREAM" not in os.environ:
+        form = "%(asctime)s " + form
+    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr, force=True)

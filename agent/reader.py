@@ -1,0 +1,113 @@
+"""One sensor's thread: opens it, reads it, closes it, and opens it again after it failed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from agent.inbox import Inbox
+from sensors.base import Sensor, SensorError
+
+logger = logging.getLogger(__name__)
+
+READ_S = 0.5  # longest a read blocks, and so how soon a healthy reader notices a stop
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0  # between tries to open; doubling
+
+Phase = Literal["opening", "reading", "failed", "finished", "stopped"]
+
+
+class Reader:
+    """Owns the sensor and the thread `read:<sensor>`. What it shares are plain values that only it writes."""
+
+    def __init__(self, sensor: Sensor, inbox: Inbox, opened: Callable[[Sensor], None]) -> None:
+        """`opened(sensor)` is called in this thread each time the sensor has been opened, before its first reading."""
+        self.sensor, self._inbox, self._opened = sensor, inbox, opened
+        self.phase: Phase = "opening"
+        self.error = ""  # the latest, in words; "" once readings come again
+        self.failures = 0
+        self.rows = 0
+        self.beat = time.monotonic()  # of the loop's latest turn
+        self.heard = time.monotonic()  # when the latest reading came
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"read:{sensor.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; `join` waits."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """True when the thread has ended; a driver that hangs is left behind and ends with the process."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def ended(self) -> bool:
+        """Ended as it should: at the end of a recording, or asked to."""
+        return self.phase in ("finished", "stopped")
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            try:
+                self._read_on()
+                pause = FIRST_PAUSE_S
+                if self.sensor.finished:
+                    self.phase = "finished"
+                    logger.info("sensor %s has come to its end", self.sensor.name)
+                    return
+            except (SensorError, OSError) as error:
+                if self.phase == "reading":
+                    pause = FIRST_PAUSE_S
+                self._failed(str(error), pause)
+                self._pause(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            finally:
+                self.sensor.close()
+        self.phase = "stopped"
+
+    def _read_on(self) -> None:
+        """Open and read until the end or a stop. Raises SensorError and OSError."""
+        sensor = self.sensor
+        self.phase = "opening"
+        sensor.open()
+        self._opened(sensor)
+        while not self._stop.is_set():
+            reading = sensor.read(READ_S)
+            self.beat = time.monotonic()
+            if reading is None:
+                if sensor.finished:
+                    return
+                continue
+            if self.phase != "reading":
+                if self.error:
+                    logger.info("sensor %s reads again", sensor.name)
+                self.phase, self.error = "reading", ""
+            self.heard = self.beat
+            self.rows += len(reading.values)
+            if sensor.waits:
+                while not self._inbox.put(reading, wait_s=READ_S) and not self._stop.is_set():
+                    self.beat = time.monotonic()
+            else:
+                self._inbox.put(reading)
+
+    def _failed(self, words: str, pause: float) -> None:
+        if words != self.error:
+            logger.warning("sensor %s: %s (next try in %g s)", self.sensor.name, words, pause)
+        self.phase, self.error = "failed", words
+        self.failures += 1
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self._stop.is_set() and (left := end - time.monotonic()) > 0:
+            self.beat = time.monotonic()
+            self._stop.wait(min(left, READ_S))

@@ -1,0 +1,299 @@
+"""The thread "pipeline": owns every monitor, takes what the readers heard, and puts what happened into the outbox."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent import messages
+from agent.alerts import Alert, Event, Rule, advance, happened
+from agent.assemble import baseline_path, load_baseline, make_monitor
+from agent.config import Config, ConfigError
+from agent.health import read_clock
+from agent.inbox import Inbox
+from agent.messages import Message, MonitorState, Topics
+from agent.outbox import Outbox, OutboxError
+from agent.pipeline import Monitor, Pipeline
+from agent.publisher import Publisher
+from agent.reader import Reader
+from agent.sentences import sentence
+from models import baseline as baselines
+from models.baseline import BrokenBaseline, ForeignBaseline
+from models.detector import LearningError
+from sensors.base import Sensor, SensorError
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.5  # longest a turn waits for readings
+SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
+MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
+BLIND_S = 30.0  # readings but no whole window for so long (or ten windows): blind
+SILENCE = Rule(on_delay_s=0.0, off_delay_s=0.0, off_level=1.0, critical_level=10.0, flood_per_hour=12)
+
+
+class Road:
+    """Readings in, events out. All state is this thread's; others see `states`, `beat`, `problems`."""
+
+    def __init__(
+        self,
+        config: Config,
+        inbox: Inbox,
+        outbox: Outbox,
+        publisher: Publisher,
+        readers: Mapping[str, Reader],
+    ) -> None:
+        self._config, self._inbox, self._outbox, self._publisher = config, inbox, outbox, publisher
+        self._readers = readers
+        self._topics = Topics(config.broker.prefix, config.device)
+        self._pipeline = Pipeline([])
+        self._monitors: dict[str, Monitor] = {}
+        self._shapes: dict[str, tuple[object, float]] = {}  # what each opened sensor looked like
+        self._opened: deque[Sensor] = deque()  # filled by the readers' threads
+        self._silences = {name: Alert() for name in config.sensors}
+        self._unsaved: list[Message] = []
+        self._progress: dict[str, tuple[int, float]] = {}  # windows at the last tick they moved, and when
+        self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
+        self._saved_at = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self.states: dict[str, MonitorState] = {}
+        self.trouble: dict[str, str] = {}  # what is wrong, by what it is wrong with
+        self.counters = {"events": 0, "events_lost_to_memory": 0, "readings": 0}
+        self.beat = time.monotonic()
+        self.mistake: ConfigError | None = None  # the user's, found only when a sensor was opened
+
+    def opened(self, sensor: Sensor) -> None:
+        """A reader's word that its sensor is open; called in the reader's thread."""
+        self._opened.append(sensor)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Finish what has arrived, save, end; call when the readers have ended. False when it hangs."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        tick_at = 0.0
+        while True:
+            last = self._stop.is_set()  # before the take: what comes after it is in the take
+            readings = self._inbox.take(0.0 if last else TICK_S)
+            self.beat = now = time.monotonic()
+            try:
+                while self._opened:
+                    self._assemble(self._opened.popleft())
+            except ConfigError as mistake:
+                self.mistake = mistake
+                return
+            if readings:
+                self.counters["readings"] += len(readings)
+                self._emit(self._pipeline.push(readings))
+            if now >= tick_at or last:
+                tick_at = now + TICK_S
+                self._tick(now)
+            if last and not readings:
+                break
+        self._save(everything=True)
+
+    def _assemble(self, sensor: Sensor) -> None:
+        """Monitors for a sensor that has just been opened. Raises ConfigError."""
+        shape = (sensor.channels, sensor.rate_hz)
+        if sensor.name in self._shapes:
+            if self._shapes[sensor.name] != shape:
+                raise SensorError(f"{sensor.name}: came back with other channels or another rate: {shape}")
+            return
+        self._shapes[sensor.name] = shape
+        for config in self._config.monitors.values():
+            if config.sensor != sensor.name:
+                continue
+            monitor = make_monitor(config, sensor, seq=self._outbox.last_seq(config.name))
+            path = baseline_path(self._config, config.name)
+            try:
+                baseline = load_baseline(self._config, monitor)
+                if baseline is not None:
+                    monitor.arm(baseline)
+            except ForeignBaseline as error:
+                self._set_aside(path, "foreign", config.name, str(error))
+            except (BrokenBaseline, LearningError) as error:
+                self._set_aside(path, "broken", config.name, str(error))
+            self._pipeline.add(monitor)
+            self._monitors[config.name] = monitor
+            for about in ("machine", "sensor"):
+                self._publisher.retain(messages.alert_cleared(config.name, self._topics, about))
+            status = monitor.status()
+            logger.info(
+                "monitor %s on sensor %s: %s %s", config.name, sensor.name, status.health, status.needs
+            )
+
+    def _set_aside(self, path: Path, why: str, monitor: str, words: str) -> None:
+        aside = path.with_name(f"{path.name}.{why}")
+        path.replace(aside)
+        logger.warning("%s; set aside as %s; monitor %s learns afresh", words, aside.name, monitor)
+        self.trouble[f"baseline of {monitor}"] = f"{words}; set aside as {aside.name}"
+
+    def _emit(self, events: list[Event]) -> None:
+        """Onto the disk, then to whoever watches the retained topic; [] tries again what the disk refused."""
+        clock = read_clock() if events else None
+        for event in events:
+            logger.warning("%s", sentence(event))
+            self._unsaved.append(
+                messages.encode(event, self._config.device, self._config.broker.prefix, clock)
+            )
+        if self._unsaved:
+            try:
+                self._outbox.put_all(self._unsaved)
+                self.counters["events"] += len(self._unsaved)
+                self._unsaved.clear()
+                self.trouble.pop("outbox", None)
+            except OutboxError as error:
+                self.trouble["outbox"] = f"{error}; {len(self._unsaved)} events wait in memory"
+                lost = len(self._unsaved) - MOST_UNSAVED
+                if lost > 0:
+                    self.counters["events_lost_to_memory"] += lost
+                    del self._unsaved[:lost]
+        for event in events:
+            retained = messages.alert_retained(event, self._topics, clock)
+            if retained is not None:
+                self._publisher.retain(retained)
+
+    # Once every TICK_S.
+
+    def _tick(self, now: float) -> None:
+        self._emit(self._listen_for_silence(now))
+        for name in self._config.monitors:
+            self._state(name, now)
+        if any(monitor.unsaved for monitor in self._monitors.values()):
+            self._save()
+        elif now - self._saved_at >= SAVE_S:
+            self._save(everything=True)
+
+    def _listen_for_silence(self, now: float) -> list[Event]:
+        """A sensor that gives nothing is an alert about the sensor, on the ordinary road, from each of its monitors."""
+        events = []
+        for name, reader in self._readers.items():
+            before = self._silences[name]
+            config = self._config.sensors[name]
+            silent_s = 0.0 if reader.ended else now - reader.heard
+            rate = reader.sensor.rate_hz
+            level = silent_s / config.silence_s(1 / rate if rate else 0.0)
+            after = self._silences[name] = advance(before, SILENCE, level, time.time())
+            kind = happened(before, after)
+            if kind is None or kind == "updated":
+                continue
+            note = f"no data for {silent_s:.0f} s" + (f": {reader.error}" if reader.error else "")
+            for monitor in self._config.monitors.values():
+                if monitor.sensor == name:
+                    events.append(
+                        Event(
+                            kind,
+                            monitor.name,
+                            round(time.time(), 6),
+                            self._next(monitor.name),
+                            after,
+                            level,
+                            (),
+                            None,
+                            None,
+                            name,
+                            "sensor",
+                            note if kind != "cleared" else "",
+                        )
+                    )
+        return events
+
+    def _next(self, monitor: str) -> int:
+        """The next number of this monitor, also before it could be assembled."""
+        if monitor in self._monitors:
+            self._monitors[monitor].seq += 1
+            return self._monitors[monitor].seq
+        return self._outbox.last_seq(monitor) + 1
+
+    def _state(self, name: str, now: float) -> None:
+        config = self._config.monitors[name]
+        monitor, reader = self._monitors.get(name), self._readers[config.sensor]
+        counters: dict[str, float] = {"dropped": self._inbox.dropped().get(config.sensor, 0)}
+        if monitor is None:
+            state = MonitorState(
+                time=messages.rfc3339(time.time()),
+                device=self._config.device,
+                monitor=name,
+                sensor=config.sensor,
+                health="blind",
+                needs=f"sensor {config.sensor}: {reader.error or 'not open yet'}",
+                counters=counters,
+            )
+        else:
+            status = monitor.status()
+            counters |= {
+                "rows": status.rows,
+                "windows": status.windows,
+                "missing": status.missing,
+                "restarts": status.restarts,
+            }
+            blind = self._blind(monitor, status.windows, now, reader)
+            needs = status.needs or ("; ".join(status.notes) if status.notes else "")
+            state = MonitorState(
+                time=messages.rfc3339(time.time()),
+                device=self._config.device,
+                monitor=name,
+                sensor=config.sensor,
+                health="blind" if blind else "armed" if monitor.armed else "learning",
+                state=monitor.alert.state,
+                severity=monitor.alert.severity if monitor.alert.raised else None,
+                level=None if math.isnan(status.level) else round(status.level, 4),
+                needs=blind or needs,
+                model=messages.model_payload(monitor.model),
+                plan=messages.plan_payload(monitor.plan),
+                counters=counters,
+            )
+        self.states[name] = state
+        what = (state.health, state.state, state.severity)
+        at, before = self._published.get(name, (-math.inf, ()))
+        if what != before or now - at >= config.publish_state_s:
+            self._published[name] = (now, what)
+            self._publisher.retain(messages.monitor_state(state, self._topics))
+
+    def _blind(self, monitor: Monitor, windows: int, now: float, reader: Reader) -> str:
+        """Why nothing can be judged; "" where something can."""
+        if reader.ended:
+            return ""
+        if reader.phase == "failed":
+            return f"sensor {monitor.sensor}: {reader.error}"
+        seen, since = self._progress.get(monitor.name, (-1, now))
+        if windows != seen:
+            self._progress[monitor.name] = (windows, now)
+            return ""
+        patience = max(BLIND_S, 10 * monitor.plan.hop_s)
+        return f"no whole window for {now - since:.0f} s" if now - since > patience else ""
+
+    def _save(self, *, everything: bool = False) -> None:
+        """Baselines just learned; with `everything` the streaming state of all that are armed."""
+        if everything:
+            self._saved_at = time.monotonic()
+        for monitor in self._monitors.values():
+            baseline = monitor.current_baseline()
+            if baseline is None or not (everything or monitor.unsaved):
+                continue
+            path = baseline_path(self._config, monitor.name)
+            try:
+                baselines.save(path, baseline, monitor.belongs_to)
+            except OSError as error:
+                self.trouble[f"baseline of {monitor.name}"] = f"{path} cannot be written: {error.strerror}"
+                continue
+            if monitor.unsaved:
+                logger.info(
+                    "monitor %s has learned from %d rows and is armed", monitor.name, baseline.origin.rows
+                )
+            monitor.unsaved = False
+            self.trouble.pop(f"baseline of {monitor.name}", None)
