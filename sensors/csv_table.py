@@ -33,8 +33,8 @@ TIME_NAMES = frozenset(
         "unix",
         "unixtime",
         "unix_time",
+        "utc",
     )
-    + ("utc", "time_utc", "time_s", "zeit", "datum")
 )
 LABEL_NAMES = frozenset(
     ("anomaly", "anomalies", "is_anomaly", "changepoint", "label", "labels", "class", "target")

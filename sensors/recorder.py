@@ -22,7 +22,7 @@ class Recorder:
     """Writes one sensor's Readings to a file, in bounded memory; the file's ending decides its form.
 
     CSV holds a `time` column (ISO, UTC) and can be followed while it grows. NPZ is put together on `close`
-    (until then the values lie in `<file>.part`); it keeps the rate, so its sample times come back bit for bit.
+    (until then the values lie in `<file>.part`); it keeps the rate, so sample times come back bit for bit.
     Raises SensorError where the file exists already, cannot be written, or the Readings do not fit.
     """
 
