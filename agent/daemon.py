@@ -261,7 +261,7 @@ def broker_options(config: Config) -> BrokerOptions:
         password=read_password(broker) or "",
         tls=tls,
         client_id=broker.client_id,
-        keepalive_s=broker.keepalive_s,
+        keepalive_s=max(1, round(broker.keepalive_s)),
         protocol=broker.protocol,
         max_inflight=broker.max_inflight,
     )
