@@ -264,13 +264,12 @@ class Outbox:
     def _connect(self) -> sqlite3.Connection:
         """Raises a bare sqlite3.DatabaseError when the file is no sound outbox."""
         log = Path(f"{self.path}-wal")
+        size = self.path.stat().st_size if self.path.exists() else 0
         # SQLite deletes the log of an empty file without a word, and the messages in it.
-        if (
-            log.exists()
-            and log.stat().st_size > 0
-            and not (self.path.exists() and self.path.stat().st_size > 0)
-        ):
+        if size == 0 and log.exists() and log.stat().st_size > 0:
             raise sqlite3.DatabaseError("the file is empty but its log is not")
+        if 0 < size < 512:  # the smallest page there is; some shorter files SQLite takes for new ones
+            raise sqlite3.DatabaseError("file is not a database")
         db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None, check_same_thread=False)
         try:
             # One process alone: a second agent on the same state directory is refused; no -shm is needed.
@@ -317,7 +316,7 @@ class Outbox:
             target = Path(f"{self.path}.corrupt-{stamp}.{count}")
         for ending in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
-                os.rename(f"{self.path}{ending}", f"{target}{ending}")
+                Path(f"{self.path}{ending}").rename(f"{target}{ending}")
         aside = sorted(
             self.path.parent.glob(f"{self.path.name}.corrupt-*"), key=lambda path: path.stat().st_mtime
         )

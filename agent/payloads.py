@@ -5,6 +5,9 @@ Each names its schema and that schema's version. Within a version fields are onl
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -150,3 +153,13 @@ def schemas() -> dict[str, dict[str, Any]]:
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"tocsin:{name}"}
         found[name] = {**schema, **msgspec.json.schema(shape)}
     return found
+
+
+def write(folder: Path) -> None:
+    """Write the schemas for publication: `python -m agent.payloads docs/schemas`."""
+    for name, schema in schemas().items():
+        (folder / f"{name}.json").write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
