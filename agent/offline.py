@@ -1,0 +1,488 @@
+"""The road from files: recordings walked through the very monitors of `run`, without threads or clocks."""
+
+from __future__ import annotations
+
+import heapq
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import IO, Any
+
+import msgspec
+import yaml
+
+from agent import labels as notes
+from agent.alerts import Event
+from agent.assemble import load_baseline, make_monitor, make_sensor
+from agent.config import Config, MonitorConfig, SensorConfig
+from agent.forms import nearest
+from agent.labels import COLUMN, LabelError, Verdict, Window
+from agent.messages import encode, rfc3339
+from agent.names import RESERVED, Name
+from agent.pipeline import Monitor, Pipeline
+from agent.progress import Progress
+from models.baseline import BaselineError
+from models.detector import LearningError
+from sensors import registry
+from sensors.base import Reading, Sensor, SensorError
+from sensors.recording import Recording
+
+MICROSECOND = 1e-6  # what the times of events are rounded to
+HOUR_S = 3600.0
+
+
+class Refusal(Exception):
+    """What was asked for cannot be done, and why: the user's to mend."""
+
+
+class Tally(msgspec.Struct):
+    """What walking one sensor showed."""
+
+    rows: int = 0
+    first: float | None = None  # Unix seconds of the first and the last sample
+    last: float | None = None
+
+
+class MonitorReport(msgspec.Struct, kw_only=True):
+    """What one monitor did in a replay."""
+
+    name: str
+    sensor: str
+    health: str  # "learning", "armed"
+    needs: str
+    rows: int
+    windows: int
+    alerts: int
+    learned_rows: int | None  # None: still learning
+    armed_from: str | None  # RFC 3339; None: still learning, or armed all along
+    missing: int
+    restarts: int
+    notes: tuple[str, ...]
+
+
+class LabelReport(msgspec.Struct, kw_only=True):
+    """What the alerts were worth against labels."""
+
+    windows: int
+    hits: int
+    misses: int
+    unjudged: int
+    false_alarms: int
+    delays_s: list[float | None]
+
+
+class ReplayReport(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin.replay/1"):
+    """The summary of a replay. `seconds` and `rows_per_s` are this computer's; all else follows from the input."""
+
+    device: str
+    rows: int
+    seconds: float
+    rows_per_s: float
+    windows: int
+    alerts: int  # raised
+    events: dict[str, int]  # by kind
+    hours: float  # of the recordings, from the first to the last sample
+    alarms_per_hour: float | None
+    monitors: list[MonitorReport]
+    skipped: dict[str, dict[str, int]]  # file -> reason -> count
+    examples: dict[str, dict[str, str]]  # file -> reason -> the first case
+    labels: LabelReport | None = None
+
+
+# Walking.
+
+
+def walk(
+    pipeline: Pipeline,
+    sensors: Sequence[Sensor],
+    tallies: Mapping[str, Tally],
+    watch: Callable[[], None] = lambda: None,
+) -> Iterator[Event]:
+    """The events of opened sensors that end, in the order of time, whatever pieces their samples come in.
+
+    Readings of several sensors are taken in the order of their times. An event is held until no earlier one can come.
+    What a sensor gave before it failed is walked; then its SensorError is raised.
+    """
+    order = {monitor.name: i for i, monitor in enumerate(pipeline.monitors)}
+    ahead: list[tuple[float, int, Reading]] = []
+    failure: SensorError | None = None
+    held: list[Event] = []
+
+    def fetch(i: int) -> None:
+        nonlocal failure
+        try:
+            reading = next_reading(sensors[i])
+        except SensorError as error:
+            failure = failure or error
+            return
+        if reading is not None:
+            heapq.heappush(ahead, (reading.time, i, reading))
+
+    for i in range(len(sensors)):
+        fetch(i)
+    while ahead:
+        time, i, reading = heapq.heappop(ahead)
+        if held:
+            held.sort(key=lambda event: (event.time, order[event.monitor], event.seq))
+            while held and held[0].time < time - MICROSECOND:
+                yield held.pop(0)
+        held += pipeline.push([reading])
+        tally = tallies[sensors[i].name]
+        tally.rows += len(reading.values)
+        tally.first = time if tally.first is None else tally.first
+        tally.last = time + (len(reading.values) - 1) / reading.rate_hz
+        fetch(i)
+        watch()
+    yield from sorted(held, key=lambda event: (event.time, order[event.monitor], event.seq))
+    if failure is not None:
+        raise failure
+
+
+def next_reading(sensor: Sensor) -> Reading | None:
+    """The next Reading of a sensor that ends; None at its end."""
+    while not sensor.finished:
+        reading = sensor.read(1.0)
+        if reading is not None:
+            return reading
+    return None
+
+
+# What is walked.
+
+
+def recorded(
+    config: Config | None,
+    files: Sequence[str],
+    *,
+    monitors: Sequence[str] = (),
+    sensors: Sequence[str] = (),
+    options: Sequence[str] = (),
+    chunk: int = 0,
+) -> Config:
+    """The configuration with recordings, as fast as they go, for sensors. Raises Refusal."""
+    given = _parse_options(options) | {"speed": 0.0} | ({"chunk": chunk} if chunk else {})
+    if config is None:
+        return _default(files, given)
+    if options and not files:
+        raise Refusal("--option is for the RECORDINGs given on the command line: there are none")
+    chosen = {name: pick("monitor", name, config.monitors) for name in monitors} or dict(config.monitors)
+    if files:
+        stands_for = _stand_for(config, chosen, files, sensors)
+    else:
+        stands_for = {
+            name: sensor.options["file"]
+            for name, sensor in config.sensors.items()
+            if sensor.driver == "recording" and name in {monitor.sensor for monitor in chosen.values()}
+        }
+        if not stands_for:
+            raise Refusal("no monitor listens to a recording: name one, as in: tocsin replay FILE")
+    found: dict[str, SensorConfig] = {}
+    for name, file in stands_for.items():
+        before = config.sensors[name]
+        kept = before.options if before.driver == "recording" else {}
+        now = {**kept, "repeat": False, "chunk": 0, **given, "file": str(file)}
+        found[name] = msgspec.structs.replace(before, driver="recording", options=now)
+    kept_monitors = {name: monitor for name, monitor in chosen.items() if monitor.sensor in found}
+    left_out = [name for name in chosen if name not in kept_monitors]
+    if left_out and monitors:
+        raise Refusal(
+            f"monitor {left_out[0]} listens to {chosen[left_out[0]].sensor}, which is no recording here"
+        )
+    if not kept_monitors:
+        raise Refusal(f"no monitor listens to {', '.join(found)}")
+    return msgspec.structs.replace(config, sensors=found, monitors=kept_monitors)
+
+
+def _default(files: Sequence[str], given: Mapping[str, object]) -> Config:
+    """A monitor on all channels of each file."""
+    if not files:
+        raise Refusal("name a recording, as in: tocsin replay pump.csv, or a configuration with --config")
+    sensors: dict[str, SensorConfig] = {}
+    monitors: dict[str, MonitorConfig] = {}
+    for file in files:
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "-", Path(file).stem).lstrip(".-")[: Name.most - 4]
+        stem = stem if stem and stem not in RESERVED else f"recording{stem}"
+        name = next(n for n in (stem, *(f"{stem}-{i}" for i in range(2, len(files) + 2))) if n not in sensors)
+        sensors[name] = SensorConfig(name=name, driver="recording", options={**given, "file": file})
+        monitors[name] = MonitorConfig(name=name, sensor=name)
+    return Config(device="replay", sensors=sensors, monitors=monitors)
+
+
+def _stand_for(
+    config: Config, chosen: Mapping[str, MonitorConfig], files: Sequence[str], sensors: Sequence[str]
+) -> dict[str, str]:
+    """Which file stands for which sensor."""
+    if sensors:
+        for name in sensors:
+            pick("sensor", name, config.sensors)
+        if len(sensors) != len(files):
+            raise Refusal(
+                f"{len(files)} recordings and {len(sensors)} --sensor: give one for each recording, in order"
+            )
+        return dict(zip(sensors, files, strict=True))
+    listened = list(dict.fromkeys(monitor.sensor for monitor in chosen.values()))
+    if len(files) == len(listened) == 1:
+        return {listened[0]: files[0]}
+    by_name = {Path(file).stem: file for file in files}
+    if set(by_name) <= set(listened) and len(by_name) == len(files):
+        return by_name
+    raise Refusal(
+        f"which sensor does {files[0]} stand for? Say it with --sensor, for each recording: {', '.join(listened)}"
+    )
+
+
+def _parse_options(options: Sequence[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            raise Refusal(f"--option {option}: write KEY=VALUE, e.g. rate_hz=3200")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise Refusal(f"--option {option}: {value!r} is not a value") from None
+    return found
+
+
+def pick(what: str, name: str, known: Mapping[str, Any]) -> Any:
+    """The entry of that name. Raises Refusal with the one that was perhaps meant."""
+    if name not in known:
+        raise Refusal(unknown(what, name, known))
+    return known[name]
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The words for a name that is not there."""
+    known = list(known)
+    return f'"{name}" is not a {what}' + (nearest(name, known) or f": there are {', '.join(known) or 'none'}")
+
+
+def make_recording(config: SensorConfig) -> Recording:
+    """The recording, closed. Raises Refusal with all that is wrong in its options."""
+    problems = registry.check(config.driver, config.options)
+    if problems:
+        raise Refusal("\n".join(f"{config.options['file']}: {p.path}: {p.message}" for p in problems))
+    sensor = make_sensor(config)
+    assert isinstance(sensor, Recording)
+    return sensor
+
+
+# The command.
+
+
+def replay_command(
+    config: Config | None,
+    files: Sequence[str],
+    *,
+    monitors: Sequence[str],
+    sensors: Sequence[str],
+    options: Sequence[str],
+    chunk: int,
+    labels: str | None,
+    out: str | None,
+    as_json: bool,
+    saved: bool,
+) -> int:
+    """`tocsin replay`. Raises Refusal, ConfigError, SensorError."""
+    if saved and config is None:
+        raise Refusal("--baseline needs a configuration: give it with --config")
+    config = recorded(config, files, monitors=monitors, sensors=sensors, options=options, chunk=chunk)
+    opened: list[Recording] = []
+    try:
+        for entry in config.sensors.values():
+            opened.append(make_recording(entry))
+            opened[-1].open()
+        made = [
+            make_monitor(monitor, next(sensor for sensor in opened if sensor.name == monitor.sensor))
+            for monitor in config.monitors.values()
+        ]
+        if saved:
+            for monitor in made:
+                _arm(config, monitor)
+        windows = None if labels is None else _read_labels(labels, config)
+        if out is None:
+            report = _replay(config, opened, made, windows, None if as_json else sys.stdout.buffer)
+        else:
+            try:
+                with open(out, "wb") as file:
+                    report = _replay(config, opened, made, windows, file)
+            except OSError as error:
+                raise Refusal(f"{out}: cannot be written: {error.strerror}") from None
+    finally:
+        for sensor in opened:
+            sensor.close()
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(report)).decode())
+    else:
+        print(summary(report), file=sys.stderr)
+    return 0
+
+
+def _replay(
+    config: Config,
+    sensors: Sequence[Recording],
+    monitors: Sequence[Monitor],
+    windows: Mapping[str, list[Window]] | None,
+    out: IO[bytes] | None,
+) -> ReplayReport:
+    pipeline = Pipeline(monitors)
+    tallies = {sensor.name: Tally() for sensor in sensors}
+    kinds: dict[str, int] = {}
+    raised: dict[str, list[float]] = {monitor.name: [] for monitor in monitors}
+    prefix = config.broker.prefix
+    began = perf_counter()
+
+    def words() -> str:
+        rows = sum(tally.rows for tally in tallies.values())
+        return f"{rows:,} rows, {rows / (perf_counter() - began):,.0f} rows/s"
+
+    with Progress("replay") as bar:
+
+        def watch() -> None:
+            bar.tell(lambda: sum(sensor.progress() for sensor in sensors) / len(sensors), words)
+
+        for event in walk(pipeline, sensors, tallies, watch):
+            kinds[event.kind] = kinds.get(event.kind, 0) + 1
+            if event.kind == "raised":
+                raised[event.monitor].append(event.time)
+            if out is not None:
+                out.write(encode(event, config.device, prefix).payload + b"\n")
+    if out is not None:
+        out.flush()
+    seconds = perf_counter() - began
+    rows = sum(tally.rows for tally in tallies.values())
+    hours = _hours(tallies.values())
+    alerts = kinds.get("raised", 0)
+    return ReplayReport(
+        device=config.device,
+        rows=rows,
+        seconds=round(seconds, 6),
+        rows_per_s=round(rows / seconds, 1),
+        windows=sum(monitor.windows for monitor in monitors),
+        alerts=alerts,
+        events=dict(sorted(kinds.items())),
+        hours=round(hours, 6),
+        alarms_per_hour=round(alerts / hours, 9) if hours else None,
+        monitors=[_report(monitor, len(raised[monitor.name])) for monitor in monitors],
+        skipped={str(sensor.file): dict(sensor.skipped) for sensor in sensors if sensor.skipped},
+        examples={str(sensor.file): dict(sensor.examples) for sensor in sensors if sensor.examples},
+        labels=None if windows is None else _judge(windows, monitors, raised),
+    )
+
+
+def _hours(tallies: Iterable[Tally]) -> float:
+    """From the first sample to the last."""
+    spans = [
+        (tally.first, tally.last) for tally in tallies if tally.first is not None and tally.last is not None
+    ]
+    if not spans:
+        return 0.0
+    return (max(last for _, last in spans) - min(first for first, _ in spans)) / HOUR_S
+
+
+def _report(monitor: Monitor, alerts: int) -> MonitorReport:
+    status = monitor.status()
+    origin = monitor.baseline.origin if monitor.baseline is not None else None
+    return MonitorReport(
+        name=monitor.name,
+        sensor=monitor.sensor,
+        health=status.health,
+        needs=status.needs,
+        rows=status.rows,
+        windows=status.windows,
+        alerts=alerts,
+        learned_rows=origin.rows if origin is not None else None,
+        armed_from=rfc3339(origin.last) if origin is not None else None,
+        missing=status.missing,
+        restarts=status.restarts,
+        notes=status.notes,
+    )
+
+
+def _arm(config: Config, monitor: Monitor) -> None:
+    try:
+        baseline = load_baseline(config, monitor)
+        if baseline is None:
+            raise Refusal(f"monitor {monitor.name} has no baseline: tocsin learn {monitor.name}")
+        monitor.arm(baseline)
+    except (BaselineError, LearningError) as error:
+        raise Refusal(f"monitor {monitor.name}: {error}") from None
+
+
+def _read_labels(labels: str, config: Config) -> dict[str, list[Window]]:
+    """Windows of each sensor."""
+    try:
+        if not labels.startswith(COLUMN):
+            files = {name: Path(sensor.options["file"]) for name, sensor in config.sensors.items()}
+            return notes.read(labels, files)
+        column = labels.removeprefix(COLUMN)
+        return {
+            name: notes.from_column(
+                make_recording(
+                    msgspec.structs.replace(
+                        sensor, options={**sensor.options, "channels": [column], "chunk": 0}
+                    )
+                ),
+                column,
+            )
+            for name, sensor in config.sensors.items()
+        }
+    except LabelError as error:
+        raise Refusal(str(error)) from None
+
+
+def _judge(
+    windows: Mapping[str, list[Window]], monitors: Sequence[Monitor], raised: Mapping[str, list[float]]
+) -> LabelReport:
+    """All monitors of a sensor together; a window is unjudged when none of them had learned by its end."""
+    verdict = Verdict()
+    for sensor, spans in windows.items():
+        listening = [monitor for monitor in monitors if monitor.sensor == sensor]
+        times = [time for monitor in listening for time in raised[monitor.name]]
+        armed = [monitor.baseline.origin.last for monitor in listening if monitor.baseline is not None]
+        verdict.add(spans, times, min(armed, default=float("inf")))
+    return LabelReport(
+        windows=verdict.windows,
+        hits=verdict.hits,
+        misses=verdict.misses,
+        unjudged=verdict.unjudged,
+        false_alarms=verdict.false_alarms,
+        delays_s=verdict.delays_s,
+    )
+
+
+def summary(report: ReplayReport) -> str:
+    """The report for a person."""
+    lines = [
+        f"{report.rows:,} rows in {report.seconds:.2f} s ({report.rows_per_s:,.0f} rows/s), {report.windows:,} windows,"
+        f" {report.hours:,.1f} h of recording"
+    ]
+    rate = "" if report.alarms_per_hour is None else f", {report.alarms_per_hour:.3g} per hour"
+    lines.append(f"{report.alerts} alerts{rate}")
+    for monitor in report.monitors:
+        words = f"learned from {monitor.learned_rows} rows until {monitor.armed_from}"
+        if monitor.learned_rows is None:
+            words = f"is still learning: {monitor.needs}"
+        missing = f", {monitor.missing} samples missing" if monitor.missing else ""
+        restarts = f", {monitor.restarts} fresh starts after gaps" if monitor.restarts else ""
+        lines.append(f"monitor {monitor.name}: {words}; {monitor.alerts} alerts{missing}{restarts}")
+        lines += [f"  note: {note}" for note in monitor.notes]
+    for file, reasons in report.skipped.items():
+        for reason, count in reasons.items():
+            lines.append(
+                f"{count} x {reason.replace('_', ' ')}, the first: {report.examples[file].get(reason, file)}"
+            )
+    if report.labels is not None:
+        lines.append(_verdict_words(report.labels))
+    return "\n".join(lines)
+
+
+def _verdict_words(label: LabelReport) -> str:
+    delays = sorted(delay for delay in label.delays_s if delay is not None)
+    words = f"labels: {label.hits} of {label.windows} windows heard"
+    if delays:
+        words += f" (after {delays[0]:,.0f} to {delays[-1]:,.0f} s, median {delays[len(delays) // 2]:,.0f} s)"
+    words += f", {label.misses} missed, {label.false_alarms} false alarms"
+    return words + (f", {label.unjudged} while still learning" if label.unjudged else "")
