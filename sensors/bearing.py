@@ -13,8 +13,8 @@ class Bearing:
     """A rolling bearing with its outer race standing still; the default is a 6205-2RS.
 
     The four frequencies are those of rolling without slip: R. B. Randall and J. Antoni, "Rolling element
-    bearing diagnostics - a tutorial", Mechanical Systems and Signal Processing 25 (2011) 485-520. Real bearings
-    slip by 1 to 2 %.
+    bearing diagnostics - a tutorial", Mechanical Systems and Signal Processing 25 (2011) 485-520. Real
+    bearings slip by 1 to 2 %.
 
     Options:
         balls: number of rolling elements.

@@ -37,8 +37,8 @@ TELEMETRY = (
 )
 
 # Amplitudes in m/s2 at full severity and full load. They are this machine's own, set so that a healthy one
-# shakes with about 1 mm/s rms at 24.7 Hz and one at severity 1 with far more than anyone would let it. Which orders
-# and which axes a fault shows in is common knowledge of the trade (imbalance 1x, misalignment 2x and axial, ...).
+# shakes with about 1 mm/s rms at 24.7 Hz and one at severity 1 with far more than anyone would let it. Which
+# orders and axes a fault shows in is common knowledge of the trade (imbalance 1x, misalignment 2x and axial).
 ORDERS = 8  # highest harmonic of the shaft
 HEALTHY = {1.0: 0.25, 2.0: 0.12, 3.0: 0.06, 4.0: 0.04}
 LINE_HUM = 0.05  # twice the mains frequency: the pull of the motor's field
@@ -278,8 +278,7 @@ class Machine:
         elapsed = (index - rows[:, None]) / self.rate_hz
         omega = 2 * math.pi * self.resonance_hz
         wave = np.exp(-DAMPING * omega * elapsed) * np.sin(omega * math.sqrt(1 - DAMPING**2) * elapsed)
-        inside = index < len(ringing)  # the last thousandth of the latest may fall off the end
-        np.add.at(ringing, index[inside], (heights[:, None] * wave)[inside])
+        np.add.at(ringing, index, heights[:, None] * wave)
 
     # telemetry
 

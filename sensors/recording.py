@@ -64,6 +64,7 @@ class Recording(Sensor):
         self._strict = on_error == "stop"
         self._start = start_time(start)
         self.rate_hz = rate_hz or 0.0
+        self.kind = "vibration" if self.rate_hz >= VIBRATION_FROM_HZ else "telemetry"
         self._tally = Tally(str(self.file), self._strict)
         self._source: RowSource | None = None
         self._ahead: Reading | SensorError | None = None

@@ -24,12 +24,12 @@ LATE_S = 5.0  # a reader further behind than this has slept: a real sensor would
 class Synthetic(Sensor):
     """A motor on a bearing, seen by an accelerometer or by slow instruments.
 
-    The samples depend on the seed, the schedule and their index alone: not on the clock, and not on how they are
-    cut into Readings.
+    The samples depend on the seed, the schedule and their index alone: not on the clock, and not on how they
+    are cut into Readings.
 
     Options:
-        output: vibration = acceleration along each axis; telemetry = speed, load, temperature, vibration rms, and
-            current.
+        output: vibration = acceleration along each axis; telemetry = speed, load, temperature, vibration rms
+            and current.
         rate_hz: samples per second; 3200 for vibration and 1 for telemetry.
         speed_hz: the shaft's speed at the given load.
         load: mean load, 1 = rated.
@@ -98,7 +98,7 @@ class Synthetic(Sensor):
             self._check_channel(fault, f"faults[{i}].channel")
         self._scheduled = self._faults = tuple(faults)
         self._start = start_time(start)
-        self._total = None if duration_s is None else max(1, round(duration_s * self.rate_hz))
+        self._total: int | None = None if duration_s is None else max(1, round(duration_s * self.rate_hz))
         self._block = max(1, round(block_s * self.rate_hz))
         self._machine: Machine | None = None
 
@@ -127,13 +127,16 @@ class Synthetic(Sensor):
 
     def progress(self) -> float:
         """The share of `duration_s` handed out, 0 to 1; 0 where it has no end."""
-        return float(self._index / self._total) if self._machine is not None and self._total else 0.0
+        if self._machine is None or self._total is None:
+            return 0.0
+        share: float = self._index / self._total
+        return share
 
     def open(self) -> None:
         self._faults = self._scheduled
         self._machine = self._build()
         self._made: NDArray[np.float32] = np.empty((0, len(self.channels)), np.float32)
-        self._index = 0
+        self._index: int = 0
         self.finished = False
         self._first_time = self.clock.now() if self._start is None else self._start
         self._began = self.clock.monotonic()

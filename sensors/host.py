@@ -1,0 +1,301 @@
+"""This board itself: processor, temperatures, power, throttling, memory, pressure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from sensors.base import Channel, PolledSensor, Positive
+
+Figure = Literal[
+    "cpu", "load", "frequency", "temperature", "memory", "pressure", "throttled", "power", "battery"
+]
+FIGURES: tuple[Figure, ...] = (
+    "cpu",
+    "load",
+    "frequency",
+    "temperature",
+    "memory",
+    "pressure",
+    "throttled",
+    "power",
+    "battery",
+)
+UNKNOWN = float("nan")
+SWITCHED_OFF_C = -255.0  # a Jetson's zone that is switched off says -256
+# bits of the Raspberry Pi firmware's get_throttled (raspberrypi.com, documentation of vcgencmd): what is true now, and
+# 16 bits higher what was true since somebody asked last
+THROTTLED = {"under-voltage": 0, "frequency capped": 1, "throttled": 2, "soft temperature limit": 3}
+GET_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
+TOTAL_RAILS = ("VDD_IN", "POM_5V_IN")  # a Jetson's whole input, where it is measured
+AGX_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")  # AGX Orin: these three make up the whole
+
+Source = tuple[Channel, Callable[[], float]]
+
+
+class Host(PolledSensor):
+    """The board the agent runs on, from /proc and /sys.
+
+    `open` finds out what this board shows: those are the channels. A figure that cannot be read later is NaN, which
+    means unknown, and never zero.
+
+    Options:
+        include: which figures; without it, all that this board shows.
+        rate_hz: samples per second.
+        root: where the file system begins; another root shows another board, e.g. in tests or from a container.
+    """
+
+    def __init__(
+        self, *, include: Sequence[Figure] | None = None, rate_hz: Positive = 1.0, root: str = "/"
+    ) -> None:
+        self.root = Path(root)
+        self.rate_hz = rate_hz
+        self._include = FIGURES if include is None else tuple(include)
+        self._sources: list[Source] = []
+        self.absent: tuple[str, ...] = ()  # figures asked for that this board does not show
+
+    def open(self) -> None:
+        self._busy = self._total = UNKNOWN
+        self._bits: int | None = None
+        self._throttle_events = 0
+        self._sources, absent = [], []
+        for figure in FIGURES:
+            if figure in self._include:
+                found = list(getattr(self, f"_find_{figure}")())
+                self._sources += found
+                absent += [] if found else [figure]
+        if not self._sources:
+            raise self.error(
+                f"{self.root}: shows none of {', '.join(self._include)}: is it the root of a Linux system?"
+            )
+        self.absent = tuple(absent)
+        self.channels = tuple(channel for channel, _ in _distinct(self._sources))
+        super().open()
+        self._ticks = 1  # the use of the processor is a difference: it needs a period to look back on
+
+    def sample(self) -> tuple[float, ...]:
+        return tuple(read() for _, read in self._sources)
+
+    def _find_cpu(self) -> Iterable[Source]:
+        if (self.root / "proc/stat").exists():
+            self._cpu()  # use is a difference: this is where it begins
+            yield Channel("cpu", "%"), self._cpu
+        elif self.root == Path("/"):  # not Linux
+            import psutil
+
+            psutil.cpu_percent()
+            yield Channel("cpu", "%"), psutil.cpu_percent
+
+    def _cpu(self) -> float:
+        """Share of all cores in use since the last call; proc(5), /proc/stat."""
+        fields = [number(text) for text in read(self.root / "proc/stat").partition("\n")[0].split()[1:9]]
+        if len(fields) < 5:
+            return UNKNOWN
+        total = sum(fields)
+        busy = total - fields[3] - fields[4]  # without idle and iowait
+        before_busy, before_total = self._busy, self._total
+        self._busy, self._total = busy, total
+        return 100.0 * (busy - before_busy) / (total - before_total) if total > before_total else UNKNOWN
+
+    def _find_load(self) -> Iterable[Source]:
+        path = self.root / "proc/loadavg"
+        if path.exists():
+            yield Channel("load"), partial(first_number, path)
+
+    def _find_frequency(self) -> Iterable[Source]:
+        paths = sorted(self.root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
+        if paths:  # kHz; Linux, Documentation/admin-guide/pm/cpufreq.rst
+            yield Channel("frequency", "Hz"), partial(mean, paths, 1e3)
+
+    def _find_temperature(self) -> Iterable[Source]:
+        """Thermal zones in millidegrees; Linux, Documentation/driver-api/thermal/sysfs-api.rst."""
+        for zone in sorted(self.root.glob("sys/class/thermal/thermal_zone[0-9]*"), key=by_number):
+            name = read(zone / "type").strip() or zone.name
+            yield Channel(f"temperature {name}", "Cel"), partial(zone_celsius, zone)
+
+    def _find_memory(self) -> Iterable[Source]:
+        path = self.root / "proc/meminfo"
+        if path.exists():
+            yield Channel("memory", "%"), partial(memory_percent, path)
+            yield (
+                Channel("memory available", "By"),
+                partial(memory_available, path),
+            )
+        elif self.root == Path("/"):
+            import psutil
+
+            yield Channel("memory", "%"), lambda: float(psutil.virtual_memory().percent)
+
+    def _find_pressure(self) -> Iterable[Source]:
+        for name in ("cpu", "io", "memory"):
+            path = self.root / "proc/pressure" / name
+            if read(path):  # off, the file is there and cannot be read
+                yield Channel(f"pressure {name}", "%"), partial(pressure, path)
+
+    def _find_throttled(self) -> Iterable[Source]:
+        path = self.root / GET_THROTTLED
+        if path.exists():
+            for name, bit in THROTTLED.items():
+                yield Channel(name), partial(self._throttled, bit, path)
+            yield Channel("throttle events"), lambda: float(self._throttle_events)
+            return
+        for hwmon in self._hwmons():
+            if read(hwmon / "name").strip() == "rpi_volt":
+                alarm = hwmon / "in0_lcrit_alarm"
+                yield Channel("under-voltage"), partial(scaled, alarm, 1.0)
+                return
+
+    def _throttled(self, bit: int, path: Path) -> float:
+        """One bit of what is true now. With the first bit the file is read and new troubles are counted."""
+        if bit == 0:
+            before = self._bits
+            try:
+                self._bits = int(read(path), 16)
+            except ValueError:
+                self._bits = None
+            if self._bits is not None and before is not None:
+                # the kernel's driver has the sticky bits cleared every 2 s, so what happened is counted here
+                self._throttle_events += sum(
+                    self._bits >> b & 1 and not before >> b & 1 for b in THROTTLED.values()
+                )
+        return UNKNOWN if self._bits is None else float(self._bits >> bit & 1)
+
+    def _find_power(self) -> Iterable[Source]:
+        """Rails from hwmon: millivolts, milliamperes, microwatts; Linux, Documentation/hwmon/sysfs-interface.rst."""
+        rails: dict[str, Callable[[], float]] = {}
+        for hwmon in self._hwmons():
+            chip = read(hwmon / "name").strip()
+            if chip.startswith("ucsi"):  # a USB-C socket, not a rail of the board
+                continue
+            for current in sorted(hwmon.glob("curr[0-9]*_input"), key=by_number):
+                n = by_number(current)
+                voltage = hwmon / f"in{n}_input"
+                label = read(hwmon / f"in{n}_label").strip()
+                if (
+                    voltage.exists() and n < 7 and label and "NC" not in label
+                ):  # ina3221: in7 is a sum of shunts
+                    rails[label] = partial(product, voltage, current, 1e-6)
+            for power in sorted(hwmon.glob("power[0-9]*_input"), key=by_number):
+                label = read(hwmon / f"power{by_number(power)}_label").strip() or chip
+                rails.setdefault(label, partial(scaled, power, 1e-6))
+        for label, read_rail in rails.items():
+            yield Channel(f"power {label}", "W"), read_rail
+        total = next(([rails[name]] for name in TOTAL_RAILS if name in rails), None)
+        if total is None and all(name in rails for name in AGX_RAILS):
+            total = [rails[name] for name in AGX_RAILS]
+        if total is not None:
+            yield Channel("power total", "W"), partial(added, total)
+
+    def _find_battery(self) -> Iterable[Source]:
+        """Linux, Documentation/ABI/testing/sysfs-class-power: percent, microwatts, microvolts, microamperes."""
+        for supply in sorted(self.root.glob("sys/class/power_supply/*")):
+            if read(supply / "type").strip() != "Battery" or read(supply / "scope").strip() == "Device":
+                continue
+            capacity = supply / "capacity"
+            yield Channel(f"battery {supply.name}", "%"), partial(scaled, capacity, 1.0)
+            if (supply / "power_now").exists() or (supply / "current_now").exists():
+                yield (
+                    Channel(f"battery power {supply.name}", "W"),
+                    partial(battery_power, supply),
+                )
+
+    def _hwmons(self) -> list[Path]:
+        return sorted(self.root.glob("sys/class/hwmon/hwmon[0-9]*"), key=by_number)
+
+
+def read(path: Path) -> str:
+    """A file's text; empty where it cannot be read, as many files of /sys cannot at times."""
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def number(text: str) -> float:
+    """A number; NaN where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return UNKNOWN
+
+
+def scaled(path: Path, factor: float) -> float:
+    """A file's number in another unit."""
+    return factor * number(read(path))
+
+
+def first_number(path: Path) -> float:
+    """The first word of a file as a number."""
+    return number(read(path).partition(" ")[0])
+
+
+def product(a: Path, b: Path, factor: float) -> float:
+    """Two files' numbers multiplied: volts and amperes."""
+    return factor * number(read(a)) * number(read(b))
+
+
+def mean(paths: Sequence[Path], factor: float) -> float:
+    """The mean of those files that can be read; NaN where none can."""
+    known = [value for value in (scaled(path, factor) for path in paths) if not math.isnan(value)]
+    return sum(known) / len(known) if known else UNKNOWN
+
+
+def added(parts: Sequence[Callable[[], float]]) -> float:
+    """The sum of several figures; NaN where one is unknown."""
+    return sum(part() for part in parts)
+
+
+def by_number(path: Path) -> int:
+    """The first number in a file's name: hwmon2, in3_input, thermal_zone10."""
+    digits = "".join(c if c.isdigit() else " " for c in path.name).split()
+    return int(digits[0]) if digits else 0
+
+
+def zone_celsius(zone: Path) -> float:
+    """A thermal zone's temperature; NaN where it is switched off."""
+    celsius = number(read(zone / "temp")) / 1e3
+    return celsius if celsius > SWITCHED_OFF_C else UNKNOWN
+
+
+def meminfo(path: Path) -> dict[str, float]:
+    """kB by name; proc(5), /proc/meminfo."""
+    pairs = (line.partition(":") for line in read(path).splitlines())
+    return {name: number(rest.replace("kB", "")) for name, _, rest in pairs}
+
+
+def memory_percent(path: Path) -> float:
+    """Memory that is not available to new work."""
+    memory = meminfo(path)
+    total = memory.get("MemTotal", UNKNOWN)
+    return 100.0 * (1.0 - memory.get("MemAvailable", UNKNOWN) / total) if total else UNKNOWN
+
+
+def pressure(path: Path) -> float:
+    """Share of the last 10 s in which something waited; Linux, Documentation/accounting/psi.rst."""
+    _, found, rest = read(path).partition("some avg10=")
+    return number(rest.split()[0]) if found and rest.split() else UNKNOWN
+
+
+def memory_available(path: Path) -> float:
+    """Bytes that new work could have."""
+    return 1024.0 * meminfo(path).get("MemAvailable", UNKNOWN)
+
+
+def battery_power(supply: Path) -> float:
+    """Watts; some batteries tell power, others voltage and current."""
+    if (supply / "power_now").exists():
+        return scaled(supply / "power_now", 1e-6)
+    return product(supply / "current_now", supply / "voltage_now", 1e-12)
+
+
+def _distinct(sources: list[Source]) -> list[Source]:
+    """The same sources; a name that comes twice gets a number."""
+    seen: dict[str, int] = {}
+    for i, (channel, read_it) in enumerate(sources):
+        seen[channel.name] = seen.get(channel.name, 0) + 1
+        if seen[channel.name] > 1:
+            sources[i] = (Channel(f"{channel.name} {seen[channel.name]}", channel.unit), read_it)
+    return sources
