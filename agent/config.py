@@ -72,7 +72,7 @@ class BrokerConfig(Frozen, frozen=True, kw_only=True):
     keepalive_s: Annotated[
         float,
         DURATION,
-        About("The broker calls us offline after 1.5 times as long without a word.", least=1, most=65535),
+        About("The broker calls us offline after 1.5 times as long without a word.", least=1, most=64_800),
     ] = 30.0
     protocol: Annotated[
         Literal["auto", "5", "3.1.1"], About("Version of MQTT; `auto` tries 5, then 3.1.1.")
@@ -131,29 +131,44 @@ class AlertConfig(Frozen, frozen=True, kw_only=True):
     }
 
     on_delay_s: Annotated[
-        float | None, DURATION, About("How long above 1.0 before it alerts.", default="by detector", most=1e6)
+        float | None,
+        DURATION,
+        About(
+            "How long above 1.0 before it alerts.",
+            default="`10 s`; `level`: none; vibration: 4 hops",
+            most=864_000,
+        ),
     ] = None
     off_delay_s: Annotated[
         float | None,
         DURATION,
-        About("How long below `off_level` before it clears.", default="by detector", most=1e6),
+        About(
+            "How long below `off_level` before it clears.",
+            default="`30 s`; `level`: 3 rows; vibration: 20 hops",
+            most=864_000,
+        ),
     ] = None
     off_level: Annotated[
         float | None,
-        About("The level it must fall below to clear.", default="by detector", least=0.01, most=1.0),
+        About("The level it must fall below to clear.", default="`0.9`", least=0.01, most=1.0),
     ] = None
     hold_s: Annotated[
         float | None,
         DURATION,
         About(
             "For so long after an alert, alert again only at twice its level.",
-            default="by detector",
-            most=1e7,
+            default="none; `level`: 100 rows",
+            most=8_640_000,
         ),
     ] = None
     critical_level: Annotated[
         float | None,
-        About("From here on it is critical, below it a warning.", default="by detector", least=1.0, most=1e6),
+        About(
+            "From here on it is critical, below it a warning.",
+            default="`2`; `level`: `1.5`",
+            least=1.0,
+            most=1000,
+        ),
     ] = msgspec.field(default=None, name="critical")
     flood_per_hour: Annotated[
         int, PER_HOUR, About("More alerts than this are counted, not sent.", least=1, most=3600)
@@ -182,24 +197,45 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
         ),
     ] = "auto"
     window: Annotated[
-        Span | None, SPAN, About("Length of stream that gives one score.", default="by features")
+        Span | None,
+        SPAN,
+        About(
+            "Length of stream that gives one score; not for `level`.",
+            default="telemetry: `20 rows`; vibration: `1 s`",
+        ),
     ] = None
-    hop: Annotated[Span | None, SPAN, About("From one window to the next.", default="by features")] = None
+    hop: Annotated[
+        Span | None,
+        SPAN,
+        About(
+            "From one window to the next; not for `level`.",
+            default="telemetry: `1 row`; vibration: half a window",
+        ),
+    ] = None
     smooth: Annotated[
         int | None,
-        About("Number of windows averaged into one score.", default="by features", least=1, most=10_000),
+        About("Windows averaged into one score; vibration only.", default="`5`", least=1, most=10_000),
     ] = None
     max_gap: Annotated[
-        Span | None, SPAN, About("After a longer gap the window starts afresh.", default="by features")
+        Span | None,
+        SPAN,
+        About(
+            "After a longer gap the window starts afresh.", default="telemetry: `10 rows`; vibration: `20 ms`"
+        ),
     ] = None
     learn: Annotated[
-        Span | None, SPAN, About("How much normal operation it learns from.", default="by detector")
+        Span | None,
+        SPAN,
+        About(
+            "How much normal operation it learns from.",
+            default="`600 rows`; `level`: `750 rows`; vibration: 120 windows",
+        ),
     ] = None
     sensitivity: Annotated[
         Literal["quiet", "normal", "sensitive"], About("Fewer false alarms, or earlier alerts.")
     ] = "normal"
     publish_state_s: Annotated[
-        float, DURATION, About("Its state is published at most this often.", least=0.1, most=1e6)
+        float, DURATION, About("Its state is published at most this often.", least=0.1, most=86_400)
     ] = 10.0
     bearing: Annotated[
         BearingConfig | None, About("The bearing to look for faults of; vibration only.", default="none")

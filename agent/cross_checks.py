@@ -130,8 +130,25 @@ def _check_monitor(
     if rows is not None and learn_rows is not None and learn_rows < rows:
         message = f"{monitor.learn} is too short: a window alone has {monitor.window}"
         _wrong(place, "learn", path, message, mistakes)
+    if features == "telemetry" and monitor.smooth is not None and monitor.detector != "level":
+        message = "is a setting for vibration: on telemetry the window itself is averaged"
+        _wrong(place, "smooth", path, message, mistakes)
+    if monitor.detector == "level":
+        _check_level(monitor, features, place, path, mistakes)
     if monitor.bearing is not None:
         _check_bearing(monitor.bearing, features, place, path, mistakes)
+
+
+def _check_level(
+    monitor: MonitorConfig, features: str, place: Located, path: str, mistakes: list[Mistake]
+) -> None:
+    if features == "vibration":
+        message = '"level" is for slow channels: vibration needs "mahalanobis"'
+        _wrong(place, "detector", path, message, mistakes)
+    for key in ("window", "hop", "smooth"):
+        if getattr(monitor, key) is not None:
+            message = 'is not a setting of the detector "level": it takes each row by itself'
+            _wrong(place, key, path, message, mistakes)
 
 
 def _check_bearing(

@@ -136,7 +136,7 @@ class Walk:
                     if (value := self._value(setting, entry, here)) is not None:
                         given[setting.field] = value
                 elif setting.required:
-                    self._wrong(node, here, f"is missing: {setting.about.text}")
+                    self._wrong(node, here, f"is missing: {_wanted(setting)}")
                 whole = whole and not (setting.required and setting.field not in given)
         self._unknown(shape, node, path)
         self.mistakes[before:] = sorted(self.mistakes[before:], key=lambda mistake: mistake.line)
@@ -172,6 +172,8 @@ class Walk:
         try:
             if setting.form is None:
                 value = self._scalar(setting.base, node)
+            elif setting.base is str and isinstance(node.value, (dict, list)):
+                raise ValueError(f"is not text: write e.g. {setting.form.form}")
             else:
                 value = setting.form.parse(node.text if setting.base is str else node.value)
             return _within(setting, value)
@@ -272,6 +274,11 @@ def _within(setting: Setting, value: object) -> object:
     if about.most is not None and value > about.most:
         raise ValueError(f"is too large: at most {show(about.most)}")
     return value
+
+
+def _wanted(setting: Setting) -> str:
+    text = setting.about.text.replace("`", "").rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def _said(setting: Setting, node: Located) -> object:

@@ -77,8 +77,11 @@ def read(source: str | bytes, file: str, mistakes: list[Mistake]) -> Located | N
     except yaml.YAMLError as error:  # bytes that are no text, control characters
         mistakes.append(Mistake(file, 0, "", f"is not YAML: {' '.join(str(error).split())}"))
         return None
-    except (RecursionError, ValueError) as error:  # ValueError: an escape beyond Unicode, like "\UFFFFFFFF"
-        mistakes.append(Mistake(file, 0, "", f"is not YAML: {error}"))
+    except RecursionError:
+        mistakes.append(Mistake(file, 0, "", "is not YAML: it is nested too deep"))
+        return None
+    except (ValueError, OverflowError):
+        mistakes.append(Mistake(file, 0, "", 'is not YAML: an escape like "\\UFFFFFFFF" is no character'))
         return None
     return None if node is None else _Reader(file, mistakes).located(node, (), 0, node.start_mark.line + 1)
 
@@ -145,7 +148,9 @@ class _Reader:
             value = self._construct.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError):  # 2024-02-31, !!int "x"
             return str(node.value)
-        return value if isinstance(value, (bool, int, float, str)) or value is None else str(node.value)
+        plain = isinstance(value, (bool, int, float, str)) or value is None
+        huge = isinstance(value, int) and abs(value) >= 2**63  # no setting's; Python may refuse to print it
+        return value if plain and not huge else str(node.value)
 
     def _wrong(self, line: int, path: tuple[str, ...], message: str) -> None:
         self._mistakes.append(Mistake(self._file, line, ".".join(path), message))
