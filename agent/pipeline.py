@@ -57,9 +57,9 @@ class Monitor:
         baseline: Baseline | None = None,
         seq: int = 0,
     ) -> None:
-        """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from, called `unit` in
-        messages; `belongs_to` is the configuration that a baseline belongs to, in words; `seq` the number of the last event
-        sent. Raises LearningError when the baseline does not fit."""
+        """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from,
+        called `unit` in messages; `belongs_to` is the configuration that a baseline belongs to, in words;
+        `seq` the number of the last event sent. Raises LearningError when the baseline does not fit."""
         self.name, self.sensor, self.rule, self.plan = name, sensor, rule, plan
         self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
@@ -91,7 +91,7 @@ class Monitor:
             self._fresh |= windows.fresh
             if self._learner is not None:
                 used = self._study(times, rows)
-                if self._learner is not None or used == len(times):
+                if used == len(times):  # as always while it goes on learning
                     continue
                 times, rows = times[used:], rows[used:]
             job = self._head.take(times, rows, self._fresh)
@@ -120,8 +120,8 @@ class Monitor:
     # Learning.
 
     def _study(self, times: list[float], rows: Array) -> int:
-        """Feed the learner; how many rows it took. Cut at the very row that completes it, so that what is learned does
-        not depend on how the stream was cut."""
+        """Feed the learner; how many rows it took. Cut at the very row that completes it, so that what is
+        learned does not depend on how the stream was cut."""
         used = 0
         while self._learner is not None and used < len(times):
             few = slice(used, used + max(1, self._learner.missing))
@@ -267,7 +267,7 @@ class Pipeline:
         self._of_sensor.setdefault(monitor.sensor, []).append(monitor)
 
     def push(self, readings: Sequence[Reading]) -> list[Event]:
-        """The events these readings bring. Several readings at a time let monitors of several sensors share a call."""
+        """The events these readings bring. Several at a time let monitors of several sensors share a call."""
         rounds: list[list[tuple[Monitor, Job]]] = []  # a bank has one seat for each monitor
         placed: dict[str, int] = {}
         for reading in readings:

@@ -1,4 +1,4 @@
-"""What a monitor learned, on disk: one file, replaced whole, refused when it belongs to another configuration."""
+"""What a monitor learned, on disk: one file, replaced whole, refused under another configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -62,7 +63,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     def digest(self, graph_digest: str) -> str:
         """SHA-256 in hex of the graph and of what was learned first: the streaming state is left out."""
         h = hashlib.sha256(graph_digest.encode())
-        h.update(repr((self.detector, self.learned.calibration.edges, self.origin.rows, self.origin.last)).encode())
+        edges = self.learned.calibration.edges
+        h.update(repr((self.detector, edges, self.origin.rows, self.origin.last)).encode())
         for name in ("mean", "inverse_scale", "inverse_change", "precision", "median"):
             if name in self.learned.arrays:
                 h.update(np.ascontiguousarray(self.learned.arrays[name]).tobytes())
@@ -80,14 +82,15 @@ def save(path: Path, baseline: Baseline, belongs_to: Mapping[str, str]) -> None:
     )
     content = io.BytesIO()
     packed = np.frombuffer(msgspec.json.encode(meta), np.uint8)
-    np.savez(content, meta=packed, **baseline.learned.arrays)
+    arrays: dict[str, Any] = {"meta": packed, **baseline.learned.arrays}
+    np.savez(content, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
     with open(beside, "wb") as file:
         file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -96,8 +99,8 @@ def save(path: Path, baseline: Baseline, belongs_to: Mapping[str, str]) -> None:
 
 
 def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
-    """The baseline in `path`. Raises FileNotFoundError, BrokenBaseline, and ForeignBaseline when it was learned under
-    another configuration than `belongs_to`."""
+    """The baseline in `path`. Raises FileNotFoundError, BrokenBaseline, and ForeignBaseline when it was
+    learned under another configuration than `belongs_to`."""
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise BrokenBaseline(f"{path}: larger than any baseline ({path.stat().st_size} bytes)")
@@ -109,13 +112,14 @@ def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
         raise BrokenBaseline(f"{path}: not a whole baseline ({error})") from None
     if meta.format != FORMAT:
-        raise ForeignBaseline(f"{path}: baseline format {meta.format}, this version reads {FORMAT}: learn again")
+        raise ForeignBaseline(f"{path}: format {meta.format}, this version reads {FORMAT}: learn again")
     differences = [
         f"{key} was {meta.belongs_to.get(key, 'not set')}, is now {belongs_to.get(key, 'not set')}"
         for key in {**meta.belongs_to, **belongs_to}
         if meta.belongs_to.get(key) != belongs_to.get(key)
     ]
     if differences:
-        raise ForeignBaseline(f"{path}: learned under another configuration: {'; '.join(differences)}: learn again")
+        told = "; ".join(differences)
+        raise ForeignBaseline(f"{path}: learned under another configuration: {told}: learn again")
     learned = Learned(arrays, Calibration(meta.edges), meta.origin.notes)
     return Baseline(learned=learned, origin=meta.origin, detector=meta.detector)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Doubles = NDArray[np.float64]
 Sensitivity = Literal["quiet", "normal", "sensitive"]
 MARGIN: dict[Sensitivity, float] = {"sensitive": 1.3, "normal": 1.5, "quiet": 2.0}  # times the 0.99 quantile
 FOLDS = 4
@@ -17,8 +19,8 @@ QUANTILE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """One edge per raw score of a detector; the level is the largest ratio of a score to its edge. Learned edges hold at
-    margin 1 and are scaled to the asked sensitivity when a head is armed."""
+    """One edge per raw score of a detector; the level is the largest ratio of a score to its edge. Learned
+    edges hold at margin 1 and are scaled to the asked sensitivity when a head is armed."""
 
     edges: tuple[float, ...]
 
@@ -27,7 +29,7 @@ class Calibration:
         return Calibration(tuple(edge * MARGIN[sensitivity] for edge in self.edges))
 
     def apply(self, raw: NDArray[np.float32]) -> list[float]:
-        """Levels of raw scores `(at least as many as edges, n)`, in double precision for one row as for many."""
+        """Levels of raw scores `(at least as many as edges, n)`, the same for one row as for many."""
         if raw.shape[1] == 1:
             return [max([raw.item(i, 0) / edge for i, edge in enumerate(self.edges)])]
         edges = np.asarray(self.edges)[:, None]
@@ -35,14 +37,12 @@ class Calibration:
         return levels
 
 
-def out_of_fold(
-    rows: NDArray[np.float64], fit: Callable[[NDArray[np.float64]], Callable[[NDArray[np.float64]], NDArray[np.float64]]]
-) -> NDArray[np.float64]:
-    """Scores `(n,)` of `rows` in their order, each from a fit on the other three of four contiguous folds: what a
-    machine's own normal scores when the detector has not seen it."""
+def out_of_fold(rows: Doubles, fit: Callable[[Doubles], Callable[[Doubles], Doubles]]) -> Doubles:
+    """Scores `(n,)` of `rows` in their order, each from a fit on the other three of four contiguous folds:
+    what a machine's own normal scores when the detector has not seen it."""
     edges = np.linspace(0, len(rows), FOLDS + 1).astype(int)
     scores = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges.tolist()):
         score = fit(np.concatenate([rows[:a], rows[b:]]))
         scores.append(score(rows[a:b]))
     return np.concatenate(scores)

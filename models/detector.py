@@ -21,8 +21,8 @@ class LearningError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a detector takes from its lesson: arrays for its graph, edges for its levels, and what a person should
-    know."""
+    """What a detector takes from its lesson: arrays for its graph, edges for its levels, and what a person
+    should know."""
 
     arrays: dict[str, NDArray[Any]]
     calibration: Calibration
@@ -31,7 +31,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """One column that moved: by `sigma` of its normal movement, from `normal` to `value` in the column's own unit."""
+    """One column that moved: by `sigma` of its normal movement, from `normal` to `value` in its own unit."""
 
     column: int
     sigma: float
@@ -88,6 +88,6 @@ class Bank(Protocol):
         ...
 
     def score(self, jobs: Sequence[Job]) -> None:
-        """Fill in `raw` of every job, in one call of the graph for all of them. A row's score does not depend, not by
-        a bit, on the rows scored with it."""
+        """Fill in `raw` of every job, in one call of the graph for all of them. A row's score does not
+        depend, not by a bit, on the rows scored with it."""
         ...

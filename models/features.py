@@ -31,7 +31,10 @@ class Feature:
 class Features(Protocol):
     """Turns windows into rows of features."""
 
-    columns: tuple[Feature, ...]
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        """What each column is."""
+        ...
 
     def extract(self, windows: Windows) -> Array:
         """`(n, columns)` for n windows."""
@@ -64,8 +67,8 @@ class Bearing:
     speed_hz: float
 
     def frequencies(self) -> dict[str, float]:
-        """Hz at which a defect of each part is rolled over: Randall and Antoni, Mech. Syst. Signal Process. 25 (2011)
-        485-520, equations 1-4; the ball's is twice its spin, for it meets both races in one turn."""
+        """Hz at which a defect of each part is rolled over: Randall and Antoni, Mech. Syst. Signal Process.
+        25 (2011) 485-520, equations 1-4; the ball's is twice its spin, for it meets both races in a turn."""
         ratio = self.ball_diameter_m / self.pitch_diameter_m * math.cos(math.radians(self.contact_angle_deg))
         return {
             "outer race (BPFO)": self.balls / 2 * self.speed_hz * (1 - ratio),
@@ -75,8 +78,8 @@ class Bearing:
 
 
 class Vibration:
-    """Per axis: log RMS, log kurtosis, log crest factor, log energies of twelve geometric bands, and, where the bearing
-    is known, how far its fault frequencies stand out of the squared envelope spectrum.
+    """Per axis: log RMS, log kurtosis, log crest factor, log RMS of twelve geometric bands, and, where the
+    bearing is known, how far its fault frequencies stand out of the squared envelope spectrum.
 
     Does badly where speed or load change: a baseline holds for the operating point it was learned at.
     """
@@ -86,7 +89,9 @@ class Vibration:
     ) -> None:
         """Raises ValueError when a window of `length` rows is too short for the bands."""
         if length < SHORTEST_VIBRATION:
-            raise ValueError(f"vibration features need windows of at least {SHORTEST_VIBRATION} rows, not {length}")
+            raise ValueError(
+                f"vibration features need windows of at least {SHORTEST_VIBRATION} rows, not {length}"
+            )
         self._length, self._rate_hz = length, rate_hz
         self._taper = np.hanning(length)[:, None]
         low = max(LOWEST_BAND_HZ, 2 * rate_hz / length)
@@ -127,23 +132,24 @@ class Vibration:
         rows = [rms[None], kurtosis[None], crest[None], np.sqrt(bands)]
         if self._lines:
             rows.append(self._standing_out(x))
-        return np.log(np.concatenate(rows) + FLOOR).T.ravel().astype(np.float32)
+        logarithms: Array = np.log(np.concatenate(rows) + FLOOR).T.ravel().astype(np.float32)
+        return logarithms
 
     def _standing_out(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`(lines, channels)`: amplitude at each fault frequency and two harmonics over the median around them, in the
-        squared envelope spectrum of the prewhitened signal (Borghesani et al., Mech. Syst. Signal Process. 36 (2013))."""
+        """`(lines, channels)`: amplitude at each fault frequency and two harmonics over the median around
+        them, in the squared envelope spectrum of the prewhitened signal (Borghesani et al., Mech. Syst.
+        Signal Process. 36 (2013))."""
         spectrum = np.fft.rfft(x, axis=0)
         spectrum /= np.abs(spectrum) + FLOOR
         spectrum[: len(spectrum) // 16] = 0  # shaft harmonics live there, bearing resonances do not
         analytic = np.fft.ifft(spectrum, n=self._length, axis=0)  # negative frequencies stay 0
         envelope = analytic.real**2 + analytic.imag**2
         lines = np.abs(np.fft.rfft(envelope - envelope.mean(axis=0), axis=0))
-        return np.stack(
-            [
-                sum(lines[a:b].max(axis=0) / (np.median(lines[c:d], axis=0) + FLOOR) for a, b, c, d in harmonics)
-                for harmonics in self._ranges
-            ]
-        )
+        standing = np.zeros((len(self._ranges), x.shape[1]))
+        for i, harmonics in enumerate(self._ranges):
+            for a, b, c, d in harmonics:
+                standing[i] += lines[a:b].max(axis=0) / (np.median(lines[c:d], axis=0) + FLOOR)
+        return standing
 
     def _line_ranges(self, hz: float) -> list[tuple[int, int, int, int]]:
         """Bins to look for each harmonic in (1 % of slip, at least one bin), and around it."""
@@ -155,7 +161,9 @@ class Vibration:
                 a, b = math.floor(centre - near), math.ceil(centre + near) + 1
                 ranges.append((max(a, 1), b, max(math.floor(centre - far), 1), math.ceil(centre + far) + 1))
         if not ranges:
-            raise ValueError(f"a fault frequency of {hz:g} Hz lies above half the sample rate of {self._rate_hz:g} Hz")
+            raise ValueError(
+                f"a fault frequency of {hz:g} Hz lies above half the sample rate of {self._rate_hz:g} Hz"
+            )
         return ranges
 
 

@@ -54,8 +54,8 @@ class Learner:
         return max(0, self.needed - len(self._times))
 
     def lesson(self) -> Lesson | None:
-        """What to learn from, or None when too much of it was abnormal: then the abnormal is forgotten, and more rows
-        are asked for."""
+        """What to learn from, or None when too much of it was abnormal: then the abnormal is forgotten, and
+        more rows are asked for."""
         rows = np.concatenate(self._rows)
         times = np.asarray(self._times)
         still = np.ptp(rows, axis=0) == 0
@@ -67,7 +67,12 @@ class Learner:
         breaks = fresh | np.concatenate(([True], ~keep[:-1]))
         starts = tuple(np.flatnonzero(breaks[keep]).tolist())
         lesson = Lesson(
-            rows[keep], times[keep], starts, int(stuck.sum()), int(strays.sum()), tuple(np.flatnonzero(still).tolist())
+            rows[keep],
+            times[keep],
+            starts,
+            int(stuck.sum()),
+            int(strays.sum()),
+            tuple(np.flatnonzero(still).tolist()),
         )
         if len(lesson.rows) >= self.needed or self.needed - len(lesson.rows) <= 0.02 * self.needed:
             return lesson
@@ -93,22 +98,23 @@ def stuck_rows(rows: Array) -> NDArray[np.bool_]:
 
 
 def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`(n,)`: rows far from the others in some column (median and median absolute deviation), unless there are so many
-    that they must be another way the machine runs."""
+    """`(n,)`: rows far from the others in some column (median and median absolute deviation), unless there
+    are so many that they must be another way the machine runs."""
     strays = np.zeros(len(rows), bool)
     seen = rows[candidates]
     if len(seen) < 10:
         return strays
     median = np.median(seen, axis=0)
     spread = 1.4826 * np.median(np.abs(seen - median), axis=0)
-    spread = np.maximum(spread, 0.25 * seen.std(axis=0))  # a channel that mostly rests has no median deviation
+    # A channel that mostly rests has no median deviation.
+    spread = np.maximum(spread, 0.25 * seen.std(axis=0))
     spread[spread == 0] = np.inf
     strays[candidates] = (np.abs(seen - median) > STRAY_SIGMA * spread).any(axis=1)
     return strays if strays.sum() <= STRAY_SHARE * len(seen) else np.zeros(len(rows), bool)
 
 
 def smallest_steps(rows: Array) -> NDArray[np.float64]:
-    """`(columns,)`: the smallest difference between two values of each column, its resolution; 0 if it never moved."""
+    """`(columns,)`: the smallest difference between two values of each column; 0 if it never moved."""
     steps = np.zeros(rows.shape[1])
     for i, column in enumerate(rows.T):
         distinct = np.unique(column)

@@ -1,4 +1,4 @@
-"""The bank of level changes: slow single channels, each against its own hour, its own week and its own long level."""
+"""The bank of level changes: slow channels, each against its own hour, week and long level."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ FEWEST = 20  # rows to learn from
 
 
 class Level:
-    """A step graph with state: each sample of each channel moves it on, and gives the mean excess of six distances.
+    """A step graph with state: each sample of each channel moves it on, and gives the mean excess of six
+    distances.
 
-    Does badly on channels whose shape changes while their level does not, and in the first day or week of a channel
-    with seasons, before its profile is known.
+    Does badly on channels whose shape changes while their level does not, and in the first day or week of
+    a channel with seasons, before its profile is known.
     """
 
     detector = "level"
@@ -42,7 +43,7 @@ class Level:
 
     def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
         if len(rows) < FEWEST:
-            raise LearningError(f"{len(rows)} normal rows are too few to learn from: at least {FEWEST} are needed")
+            raise LearningError(f"{len(rows)} normal rows are too few to learn from: it takes {FEWEST}")
         low, median, high = np.quantile(rows.astype(np.float64), (0.05, 0.5, 0.95), axis=0)
         scale = (high - low) / 3.3  # of a normal distribution: one sigma
         scale = np.where(scale > 0, scale, rows.std(axis=0, dtype=np.float64))
@@ -65,7 +66,8 @@ class Level:
         over = distances > q
         excess = np.where(over, distances - q, 0.0).sum(axis=0)
         q = np.maximum(q, 1e-3)
-        beta = (excess + PRIOR_COUNT * PRIOR_SHARE * np.maximum(q, LEAST_Q)) / (over.sum(axis=0) + PRIOR_COUNT)
+        prior = PRIOR_SHARE * np.maximum(q, LEAST_Q)
+        beta = (excess + PRIOR_COUNT * prior) / (over.sum(axis=0) + PRIOR_COUNT)
         state = pupil.learned().arrays
         state["tail"] = np.concatenate([q, beta], axis=1).astype(np.float32)
         pupil.arm(Learned(state, Calibration((EDGE,))))
@@ -85,7 +87,8 @@ class Level:
             array = learned.arrays.get(name)
             if array is None or array.shape != (self.width, width) or not np.isfinite(array).all():
                 found = "nothing" if array is None else array.shape
-                raise LearningError(f"learned array {name}: expected finite {(self.width, width)}, found {found}")
+                expected_shape = (self.width, width)
+                raise LearningError(f"learned array {name}: expected finite {expected_shape}, found {found}")
         self._learned = learned
         self.calibration = learned.calibration.scaled(self.sensitivity)
 
@@ -107,18 +110,20 @@ class Level:
         scale = 1 / self.weights["inverse_scale"][:, 0].astype(np.float64)
         value = short * scale + self.weights["median"][:, 0]
         edge = self.calibration.edges[0]
-        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] >= min(edge / 2, scores.max())]
-        return [Shift(i, float(apart[i]), float(value[i]), float(value[i] - apart[i] * scale[i])) for i in order]
+        normal, least = value - apart * scale, min(edge / 2, scores.max())
+        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] >= least]
+        return [Shift(i, float(apart[i]), float(value[i]), float(normal[i])) for i in order]
 
 
 class LevelBank:
-    """Channels of all heads as rows of one array, moved on together; their state goes to and fro between two sets of
-    arrays, so that no step copies it."""
+    """Channels of all heads as rows of one array, moved on together; their state goes to and fro between
+    two sets of arrays, so that no step copies it."""
 
     def __init__(self) -> None:
         self._heads: list[Level] = []
         self._rows: list[slice] = []
         self._bound: list[Bound] = []
+        self._now = 0  # which of the two sets holds the state
 
     def seat(self, head: Level) -> int:
         """Take a head in with the state it is armed with, or anew with another."""
@@ -146,8 +151,8 @@ class LevelBank:
         return {name: array[rows].copy() for name, array in self._sets[self._now].items()}
 
     def score(self, jobs: Sequence[Job]) -> None:
-        """`raw` is `(1 + 3 * channels, n)`: the largest score, then of each channel its score, its short level and how
-        far that stands from the long level, both standardised."""
+        """`raw` is `(1 + 3 * channels, n)`: the largest score, then of each channel its score, its short
+        level and how far that stands from the long level, both standardised."""
         longest = 0
         for job in jobs:
             count, width = job.inputs[0].shape
@@ -207,7 +212,11 @@ class LevelBank:
             "slot": np.zeros((channels, 4), np.int64),
         }
         self._sets = [{name: aligned(channels, width) for name, width in WIDTHS.items()} for _ in range(2)]
-        self._out = {"score": aligned(channels, 1), "distance": aligned(channels, 6), "apart": aligned(channels, 6)}
+        self._out = {
+            "score": aligned(channels, 1),
+            "distance": aligned(channels, 6),
+            "apart": aligned(channels, 6),
+        }
         self._now = 0
         self._hours = [-1] * len(self._heads)
         session = open_graph(Level.graph)

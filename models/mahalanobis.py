@@ -1,14 +1,14 @@
-"""The smoothed Mahalanobis head: several channels, or the features of vibration, and how far they moved together."""
+"""The smoothed Mahalanobis head: several channels, or features of vibration, and how far they moved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import QUANTILE, Calibration, Sensitivity, out_of_fold
+from models.calibration import QUANTILE, Calibration, Doubles, Sensitivity, out_of_fold
 from models.detector import Bank, Job, Learned, LearningError, Shift
 from models.learning import smallest_steps
 from models.session import Bound, aligned, open_graph
@@ -26,7 +26,7 @@ FEWEST = 40  # rows to learn from
 
 
 class Smoother:
-    """Means of the newest `span` rows, every `every` rows, and how far each lies from the mean of the levels before."""
+    """Means of the newest `span` rows, every `every` rows, and how far each lies from the levels before."""
 
     def __init__(self, span: int, every: int, lag: int, width: int) -> None:
         self.span, self.every, self.lag = span, every, lag
@@ -35,15 +35,16 @@ class Smoother:
         self._seen = 0
 
     def push(self, rows: Array, fresh: bool) -> tuple[int, Array, Array]:
-        """`(first, levels, changes)`: the row of `rows` that ends the first level (every further one `every` rows on);
-        changes are 0 until there is enough to compare with."""
+        """`(first, levels, changes)`: the row of `rows` that ends the first level (every further one
+        `every` rows on); changes are 0 until there is enough to compare with."""
         if fresh:
             self._rows.clear()
             self._levels.clear()
             self._seen = 0
         count = len(rows)
-        # levels end at stream rows span - 1, span - 1 + every, ...
-        first = (self.span - 1 - self._seen) if self._seen < self.span else (self.span - 1 - self._seen) % self.every
+        first = self.span - 1 - self._seen  # levels end at stream rows span - 1, span - 1 + every, ...
+        if first < 0:
+            first %= self.every
         view = rows if self.span == 1 else self._rows.extend(rows)
         older = len(view) - count
         self._seen += count
@@ -69,8 +70,8 @@ class Smoother:
 
 
 class Mahalanobis:
-    """Distance of the smoothed columns from what was learned, and their latest jump; the larger, each over its own
-    edge, is the level.
+    """Distance of the smoothed columns from what was learned, and their latest jump; the larger, each over
+    its own edge, is the level.
 
     Does badly where a healthy machine runs at several loads or speeds: it knows one.
     """
@@ -78,7 +79,9 @@ class Mahalanobis:
     detector = "mahalanobis"
     graph = "mahalanobis.onnx"
 
-    def __init__(self, width: int, *, smooth: int, every: int = 1, lag: int = 0, sensitivity: Sensitivity = "normal") -> None:
+    def __init__(
+        self, width: int, *, smooth: int, every: int = 1, lag: int = 0, sensitivity: Sensitivity = "normal"
+    ) -> None:
         """`smooth` rows are averaged, `every` so many; a level is compared with those `lag` levels apart."""
         self.width, self.sensitivity = width, sensitivity
         self._shape = (smooth, every, lag or max(1, smooth // every), width)
@@ -96,36 +99,37 @@ class Mahalanobis:
 
     def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
         if len(rows) < FEWEST:
-            raise LearningError(f"{len(rows)} normal rows are too few to learn from: at least {FEWEST} are needed")
+            raise LearningError(f"{len(rows)} normal rows are too few to learn from: it takes {FEWEST}")
         steps = smallest_steps(rows)
         levels, changes = self._smooth_stretches(rows, starts)
         if len(levels) < FEWEST:
             raise LearningError(
-                f"{len(rows)} rows with {len(starts) - 1} gaps leave {len(levels)} averages over {self._shape[0]} rows:"
-                f" at least {FEWEST} are needed"
+                f"{len(rows)} rows with {len(starts) - 1} gaps leave {len(levels)} averages over"
+                f" {self._shape[0]} rows: it takes {FEWEST}"
             )
         watched = self._steady(rows, steps)
         floor = RESOLUTION_FLOOR * steps / np.sqrt(self._shape[0])
         moving = steps > 0
 
-        def fit(seen: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        def fit(seen: Doubles) -> tuple[Doubles, Doubles, Doubles]:
             mean, deviation = seen.mean(axis=0), np.maximum(seen.std(axis=0), floor)
             inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=moving)
             return mean, inverse, _precision((seen - mean) * inverse, watched)
 
-        def score_with(seen: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        def score_with(seen: Doubles) -> Callable[[Doubles], Doubles]:
             mean, inverse, precision = fit(seen)
 
-            def score(unseen: NDArray[np.float64]) -> NDArray[np.float64]:
+            def score(unseen: Doubles) -> Doubles:
                 z = (unseen - mean) * inverse
-                distances: NDArray[np.float64] = np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", z, precision, z), 0.0))
+                distances: Doubles = np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", z, precision, z), 0.0))
                 return distances
 
             return score
 
         mean, inverse, precision = fit(levels)
         spread = np.sqrt((changes**2).mean(axis=0)) if len(changes) else np.zeros(self.width)
-        inverse_change = np.divide(1.0, np.maximum(spread, floor), out=np.zeros(self.width), where=moving & (spread > 0))
+        jumps = moving & (spread > 0)
+        inverse_change = np.divide(1.0, np.maximum(spread, floor), out=np.zeros(self.width), where=jumps)
         distance_edge = float(np.quantile(out_of_fold(levels, score_with), QUANTILE))
         jump_edge = float(np.abs(changes * inverse_change).max(initial=0.0))
         arrays = {
@@ -162,7 +166,7 @@ class Mahalanobis:
         return Job(self, times[first :: self._smoother.every], (levels, changes))
 
     def explain(self, job: Job, index: int) -> list[Shift]:
-        """Columns by their share of the score, at least a twentieth each; of a jump, those at least half as far."""
+        """Columns by their share of the score, a twentieth or more; of a jump, those at least half as far."""
         level, change = job.inputs[0][index].astype(np.float64), job.inputs[1][index].astype(np.float64)
         weights, edges = self.weights, self.calibration.edges
         mean = weights["mean"][:, 0].astype(np.float64)
@@ -179,9 +183,7 @@ class Mahalanobis:
         order = [int(i) for i in np.argsort(-share, kind="stable") if share[i] >= least]
         return [Shift(i, float(sigma[i]), float(level[i]), float(normal[i]), bool(jump)) for i in order]
 
-    def _smooth_stretches(
-        self, rows: Array, starts: Sequence[int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _smooth_stretches(self, rows: Array, starts: Sequence[int]) -> tuple[Doubles, Doubles]:
         """Levels, and those changes that had something to compare with, over stretches without a gap."""
         levels, changes = [], []
         reach = CHANGE_SPANS * self._shape[2]
@@ -191,8 +193,8 @@ class Mahalanobis:
             changes.append(change[reach:])
         return np.concatenate(levels).astype(np.float64), np.concatenate(changes).astype(np.float64)
 
-    def _steady(self, rows: Array, steps: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """`(width,)`: columns whose level may be trusted; those that wander while learning only feed the jump."""
+    def _steady(self, rows: Array, steps: Doubles) -> NDArray[np.bool_]:
+        """`(width,)`: columns whose level may be trusted; those that wander only feed the jump."""
         blocks = np.array_split(rows.astype(np.float64), BLOCKS)
         inside = np.mean([block.var(axis=0) for block in blocks], axis=0)
         between = np.var([block.mean(axis=0) for block in blocks], axis=0)
@@ -205,17 +207,18 @@ class Mahalanobis:
         return steady
 
 
-def _precision(z: NDArray[np.float64], watched: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _precision(z: Doubles, watched: NDArray[np.bool_]) -> Doubles:
     """Inverse of the shrunk covariance of the watched columns; zero for the others."""
     covariance = np.atleast_2d(np.cov(z[:, watched], rowvar=False))
     covariance = (1 - SHRINKAGE) * covariance + np.diag(SHRINKAGE * np.diag(covariance))
     covariance += RIDGE * max(float(np.diag(covariance).mean()), 1e-12) * np.eye(len(covariance))
     precision = np.zeros((len(watched), len(watched)))
     precision[np.ix_(watched, watched)] = np.linalg.inv(covariance)
-    return (precision + precision.T) / 2
+    symmetric: Doubles = (precision + precision.T) / 2
+    return symmetric
 
 
-def _check_shapes(arrays: dict[str, NDArray[Any]], expected: dict[str, tuple[int, ...]]) -> None:
+def _check_shapes(arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]]) -> None:
     for name, shape in expected.items():
         if name not in arrays or arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
             found = arrays[name].shape if name in arrays else "nothing"

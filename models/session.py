@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # on by default in the Linux wheels since 1.29; nothing leaves this device
+# On by default in the Linux wheels since 1.29; nothing leaves this device.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 if onnxruntime.__version__.startswith("1.21."):
-    raise ImportError("onnxruntime 1.21 dies of an illegal instruction on a Raspberry Pi 4: install another version")
+    raise ImportError("onnxruntime 1.21 dies of an illegal instruction on a Raspberry Pi 4: install another")
 
 GRAPHS = Path(__file__).resolve().parent / "graphs"
 
@@ -40,10 +41,13 @@ def digest(name: str) -> str:
 
 
 class Bound:
-    """A session bound to arrays: fill the inputs, `run()`, read the outputs. Saves 3-5 us a call over `run`."""
+    """A session bound to arrays: fill the inputs, `run()`, read the outputs. Saves 3-5 us a call."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]]
+        self,
+        session: onnxruntime.InferenceSession,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, NDArray[Any]],
     ) -> None:
         self._session, self._binding = session, session.io_binding()
         self._arrays = (inputs, outputs)  # the binding holds their memory, not them

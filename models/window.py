@@ -1,9 +1,9 @@
-"""Windows of a stream: the same ones however the stream was cut, afresh after a gap, never with a hole in them."""
+"""Windows of a stream: the same however it was cut, afresh after a gap, never with a hole in them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 MICROSECOND = 1e6
+SAME_TIME_S = (
+    1e-6  # a sample this near to where it was expected is there: double precision keeps 0.2 us today
+)
+LARGEST = 2.0**64  # of a measurement; its square no longer fits float32
 
 
 class Tail:
@@ -54,17 +58,20 @@ class Windows:
 
     def stacked(self) -> Array:
         """`(n, length, channels)`, a view."""
-        view = sliding_window_view(self.rows, self.length, axis=0)[:: self.hop]
-        return view.transpose(0, 2, 1)
+        view: Array = sliding_window_view(self.rows, self.length, axis=0)[:: self.hop].transpose(0, 2, 1)
+        return view
 
 
 @dataclass(slots=True)
 class Windower:
     """Cuts windows of `length` rows every `hop` rows out of whatever pieces arrive.
 
-    A sample that is NaN or infinite in any channel did not arrive: counted in `missing`. Where more than `max_gap_s`
-    is missing, time runs backwards or the rate changes, windows start afresh: counted in `restarts`. Shorter holes
-    are closed up.
+    A sample that is NaN, infinite or absurd (LARGEST) in any channel did not arrive: counted in `missing`.
+    Where more than `max_gap_s` is missing, time runs backwards or the rate changes, windows start afresh:
+    counted in `restarts`. Shorter holes are closed up.
+
+    Samples are numbered from an anchor, and their times reckoned from it: were they reckoned from each piece,
+    they would differ in their last bits from one way of cutting to another, and so would the microseconds.
     """
 
     length: int
@@ -75,7 +82,9 @@ class Windower:
     restarts: int = 0
     _tail: Tail | None = field(init=False, repr=False)
     _due: int = field(init=False)  # rows until the next window is complete
-    _last: float = field(init=False, default=float("nan"))  # time of the newest sample
+    _anchor: float = field(init=False, default=math.nan)  # time of sample 0
+    _next: int = field(init=False, default=0)  # number of the sample to come
+    _last: float = field(init=False, default=math.nan)  # time of the newest sample that arrived
     _rate: float = field(init=False, default=0.0)
     _fresh: bool = field(init=False, default=True)
 
@@ -86,16 +95,27 @@ class Windower:
         self._due = self.length
 
     def push(self, time: float, rate_hz: float, values: Array) -> list[Windows]:
-        """The windows that `values` (samples, channels) complete; sample i was taken at time + i / rate_hz."""
-        if math.isfinite(np.add.reduce(values, None)):
-            return self._push(time, rate_hz, values) if len(values) else []
-        whole = np.isfinite(values).all(axis=1)  # also reached when finite values add up to infinity
-        self.missing += int(len(whole) - whole.sum())
-        windows: list[Windows] = []
+        """The windows that `values` (samples, channels) complete; sample i is of time + i / rate_hz."""
+        rows = len(values)
+        if rate_hz != self._rate:
+            if self._rate:
+                self.restarts += 1
+                self.restart()
+            self._rate, self._anchor, self._last = rate_hz, math.nan, math.nan
+        if not abs(time - self._anchor - self._next / rate_hz) < SAME_TIME_S:
+            self._anchor, self._next = time, 0
+        number = self._next
+        self._next += rows
+        if math.isfinite(np.vdot(values, values)):  # the quickest look at all of them; absurd ones overflow
+            return self._push(number, rate_hz, values) if rows else []
+        whole: NDArray[np.bool_] = np.logical_and.reduce(np.abs(values) < LARGEST, 1)
+        self.missing += rows - int(np.count_nonzero(whole))
+        pieces: list[Windows] = []
         edges = np.flatnonzero(np.diff(np.concatenate(([False], whole, [False]))))
         for start, stop in edges.reshape(-1, 2).tolist():
-            windows += self._push(time + start / rate_hz, rate_hz, values[start:stop])
-        return windows
+            for piece in self._push(number + start, rate_hz, values[start:stop]):
+                pieces.append(replace(piece, rows=piece.rows.copy()))  # the next one reuses the buffer
+        return pieces
 
     def restart(self) -> None:
         """Start afresh, as after a gap."""
@@ -103,14 +123,14 @@ class Windower:
             self._tail.clear()
         self._due, self._fresh = self.length, True
 
-    def _push(self, time: float, rate_hz: float, values: Array) -> list[Windows]:
-        rows = len(values)
-        period = 1.0 / rate_hz
-        gap = time - self._last - period  # NaN before the first sample: both comparisons are then false
-        if gap > self.max_gap_s or gap < -0.5 * period or (rate_hz != self._rate and self._rate):
+    def _push(self, number: int, rate_hz: float, values: Array) -> list[Windows]:
+        rows, anchor = len(values), self._anchor
+        half = 0.5 / rate_hz  # so that rounding never decides
+        gap = anchor + number / rate_hz - self._last - 2 * half  # NaN before the first sample: no gap then
+        if gap > self.max_gap_s + half or gap < -half:
             self.restarts += 1
             self.restart()
-        self._last, self._rate = time + (rows - 1) * period, rate_hz
+        self._last = anchor + (number + rows - 1) / rate_hz
         view = values if self._tail is None else self._tail.extend(values)
         if rows < self._due:
             self._due -= rows
@@ -122,7 +142,7 @@ class Windower:
         older = len(view) - rows
         ends = range(first, last + 1, self.hop)
         windows = Windows(
-            [round((time + i * period) * MICROSECOND) / MICROSECOND for i in ends],
+            [round((anchor + (number + i) / rate_hz) * MICROSECOND) / MICROSECOND for i in ends],
             view[older + first - self.length + 1 : older + last + 1],
             self.length,
             self.hop,
@@ -133,11 +153,12 @@ class Windower:
 
 
 def sliding_sum(rows: Array, length: int) -> NDArray[np.float64]:
-    """Sums of `length` consecutive rows, `(n - length + 1, width)`, always added in the order of time: a sum does not
-    depend on how many others are made with it."""
+    """Sums of `length` consecutive rows, `(n - length + 1, width)`, always added in the order of time: a
+    sum does not depend on how many others are made with it."""
     outputs = len(rows) - length + 1
     if outputs == 1 and rows.shape[1] > 1:  # one column would be added pairwise
-        return np.add.reduce(rows, 0, np.float64, None, True)
+        only: NDArray[np.float64] = np.add.reduce(rows, 0, np.float64, keepdims=True)
+        return only
     total = rows[:outputs].astype(np.float64)
     for first in range(1, length):
         total += rows[first : first + outputs]

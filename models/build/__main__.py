@@ -1,4 +1,4 @@
-"""`python -m models.build [--check]`: write the graphs, or say whether the ones shipped are what would be written."""
+"""`python -m models.build [--check]`: write the graphs, or say whether the shipped ones are up to date."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "graphs"
 def main() -> int:
     """Build every graph; with --check write nothing and return 1 when a shipped graph differs by a byte."""
     parser = argparse.ArgumentParser(prog="python -m models.build", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare with the shipped graphs instead of writing")
+    parser.add_argument("--check", action="store_true", help="compare with the shipped graphs, write none")
     arguments = parser.parse_args()
     stale = []
     for name, build in GRAPHS.items():

@@ -17,25 +17,27 @@ TAIL_CAP = 8.0  # an excess counts for at most this many mean excesses when the 
 
 
 def level() -> ModelProto:
-    """Per channel: x standardised; residuals of hourly and weekly profiles; |short mean - long level| of each at two
-    speeds; each of the six excesses over an online tail (peaks over threshold, exponential); score = their mean.
+    """Per channel: x standardised; residuals of hourly and weekly profiles; |short mean - long level| of
+    each at two speeds; each of the six excesses over an online tail (peaks over threshold, exponential);
+    score = their mean.
 
     `memory` is `[channels, 10]`: slow weekly level, three long levels, six short means; `tail` is
-    `[channels, 12]`: six thresholds q, six mean excesses beta. The tail goes on learning in alarm, by at most
-    TAIL_CAP mean excesses a sample: frozen there, a tail learned too tight never recovers, which cost nine points of
-    the NAB score and twice the alarms.
+    `[channels, 12]`: six thresholds q, six mean excesses beta. The tail goes on learning in alarm, by at
+    most TAIL_CAP mean excesses a sample: frozen there, a tail learned too tight never recovers, which cost
+    nine points of the NAB score and twice the alarms.
     """
     sheet = Sheet("level", "one sample of every channel through the bank of level changes")
     value = sheet.input("value", ["channels", 1])
-    median, inverse_scale = sheet.input("median", ["channels", 1]), sheet.input("inverse_scale", ["channels", 1])
+    median = sheet.input("median", ["channels", 1])
+    inverse_scale = sheet.input("inverse_scale", ["channels", 1])
     slot = sheet.input("slot", ["channels", 4], integer=True)
     table, memory = sheet.input("table", ["channels", TABLE]), sheet.input("memory", ["channels", 10])
     tail = sheet.input("tail", ["channels", 12])
 
     x = sheet.node("Mul", sheet.node("Sub", value, median), inverse_scale)
     x = sheet.node("Clip", x, -CLIP, CLIP)
-    slots = sheet.node("GatherElements", table, slot, axis=1)  # [hour mean, week mean, hour count, week count]
-    means, counts = sheet.split(slots, 2, 2)
+    slots = sheet.node("GatherElements", table, slot, axis=1)
+    means, counts = sheet.split(slots, 2, 2)  # each of the hour and of the week
     seen = sheet.node("Min", counts, 1.0)
     residual = sheet.node("Sub", x, means)
     fresh = sheet.node("Reciprocal", sheet.node("Add", counts, 1.0))
@@ -72,7 +74,8 @@ def level() -> ModelProto:
     beta = sheet.node("Add", beta, sheet.node("Mul", grow, sheet.node("Sub", capped, beta)))
     sheet.output("tail_next", ["channels", 12], "Concat", q, beta, axis=1)
 
-    total = sheet.node("Sum", *sheet.split(parts, 1, 1, 1, 1, 1, 1))  # in this order for any number of channels
+    # One Sum of six columns: added in this order for any number of channels.
+    total = sheet.node("Sum", *sheet.split(parts, 1, 1, 1, 1, 1, 1))
     sheet.output("score", ["channels", 1], "Mul", total, 1 / 6)
     return sheet.model()
 

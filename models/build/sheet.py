@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    checker,
+    helper,
+    numpy_helper,
+)
 
 OPSET = 17  # read by every onnxruntime since 1.12; no operator here needs a newer one
 IR_VERSION = 8  # what opset 17 was released with; newer ones are refused by older runtimes
@@ -17,10 +26,10 @@ class Sheet:
 
     def __init__(self, name: str, purpose: str) -> None:
         self.name, self.purpose = name, purpose
-        self._inputs: list[object] = []
-        self._outputs: list[object] = []
-        self._nodes: list[object] = []
-        self._constants: dict[str, object] = {}
+        self._inputs: list[ValueInfoProto] = []
+        self._outputs: list[ValueInfoProto] = []
+        self._nodes: list[NodeProto] = []
+        self._constants: dict[str, TensorProto] = {}
 
     def input(self, name: str, shape: Shape, *, integer: bool = False) -> str:
         """A float32 (or int64) graph input; text in the shape is a dimension chosen at run time."""
@@ -28,7 +37,7 @@ class Sheet:
         self._inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
         return name
 
-    def output(self, name: str, shape: Shape, operator: str, *inputs: str | float, **attributes: object) -> str:
+    def output(self, name: str, shape: Shape, operator: str, *inputs: str | float, **attributes: Any) -> str:
         """Append a node whose result is the float32 graph output `name`."""
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
         return self._append(operator, name, inputs, attributes)
@@ -40,11 +49,13 @@ class Sheet:
         self._constants.setdefault(name, numpy_helper.from_array(array, name))
         return name
 
-    def node(self, operator: str, *inputs: str | float, **attributes: object) -> str:
+    def node(self, operator: str, *inputs: str | float, **attributes: Any) -> str:
         """Append one node with one result; plain numbers become constants."""
         return self._append(operator, f"{operator.lower()}_{len(self._nodes)}", inputs, attributes)
 
-    def _append(self, operator: str, result: str, inputs: Sequence[str | float], attributes: dict[str, object]) -> str:
+    def _append(
+        self, operator: str, result: str, inputs: Sequence[str | float], attributes: dict[str, Any]
+    ) -> str:
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
         self._nodes.append(helper.make_node(operator, names, [result], **attributes))
         return result
@@ -61,8 +72,7 @@ class Sheet:
         graph = helper.make_graph(
             self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values()), self.purpose
         )
-        model = helper.make_model(
-            graph, producer_name="tocsin", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
-        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, producer_name="tocsin", ir_version=IR_VERSION, opset_imports=opsets)
         checker.check_model(model, full_check=True)
         return model
