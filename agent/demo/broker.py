@@ -18,14 +18,18 @@ MAX_PAYLOAD_BYTES = 256 * 1024  # rumqttd's own 20 KiB is less than a large even
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve MQTT 3.1.1 until stdin closes (the parent is gone) or SIGTERM: 0. A port in use, no iotcore: 2."""
-    parser = argparse.ArgumentParser(prog="python -m agent.demo.broker", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m agent.demo.broker", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--port", type=int, required=True, help="TCP port on 127.0.0.1")
     port: int = parser.parse_args(argv).port
 
     try:
         from iotcore.iotcore import IotCoreBroker
     except ImportError:
-        print("the demo's broker is not installed: pip install 'tocsin[demo]', or use --broker", file=sys.stderr)
+        print(
+            "the demo's broker is not installed: pip install 'tocsin[demo]', or use --broker", file=sys.stderr
+        )
         return 2
     logging.getLogger("rumqttd").addHandler(logging.NullHandler())
     logging.getLogger("rumqttd").propagate = False  # it logs every packet as an error
