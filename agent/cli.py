@@ -126,15 +126,26 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
+    if arguments.verbose:
+        import msgspec
+
+        config = msgspec.structs.replace(config, log_level="debug" if arguments.verbose > 1 else "info")
     from agent import daemon
 
     return daemon.run(config)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    config = _config(arguments)
     from agent import checking
+    from agent.config import ConfigError
 
+    try:
+        config = _config(arguments)
+    except ConfigError as mistakes:
+        if not arguments.json:
+            raise
+        print(checking.mistakes_as_json(mistakes))
+        return MISTAKE
     return checking.command(config, as_json=arguments.json)
 
 
@@ -171,9 +182,9 @@ def _learn(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    from agent import health
+    from agent import status
 
-    return health.status_command(config, arguments.json)
+    return status.command(config, arguments.json)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -83,7 +83,7 @@ class ReplayReport(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin
     windows: int
     alerts: int  # raised
     events: dict[str, int]  # by kind
-    hours: float  # of the recordings, from the first to the last sample
+    hours: float  # from the first to the last sample, of all recordings together
     alarms_per_hour: float | None
     monitors: list[MonitorReport]
     skipped: dict[str, dict[str, int]]  # file -> reason -> count
@@ -460,14 +460,14 @@ def summary(report: ReplayReport) -> str:
         f" {report.hours:,.1f} h of recording"
     ]
     rate = "" if report.alarms_per_hour is None else f", {report.alarms_per_hour:.3g} per hour"
-    lines.append(f"{report.alerts} alerts{rate}")
+    lines.append(f"{_count(report.alerts, 'alert')}{rate}")
     for monitor in report.monitors:
         words = f"learned from {monitor.learned_rows} rows until {monitor.armed_from}"
         if monitor.learned_rows is None:
             words = f"is still learning: {monitor.needs}"
         missing = f", {monitor.missing} samples missing" if monitor.missing else ""
         restarts = f", {monitor.restarts} fresh starts after gaps" if monitor.restarts else ""
-        lines.append(f"monitor {monitor.name}: {words}; {monitor.alerts} alerts{missing}{restarts}")
+        lines.append(f"monitor {monitor.name}: {words}; {_count(monitor.alerts, 'alert')}{missing}{restarts}")
         lines += [f"  note: {note}" for note in monitor.notes]
     for file, reasons in report.skipped.items():
         for reason, count in reasons.items():
@@ -484,5 +484,9 @@ def _verdict_words(label: LabelReport) -> str:
     words = f"labels: {label.hits} of {label.windows} windows heard"
     if delays:
         words += f" (after {delays[0]:,.0f} to {delays[-1]:,.0f} s, median {delays[len(delays) // 2]:,.0f} s)"
-    words += f", {label.misses} missed, {label.false_alarms} false alarms"
+    words += f", {label.misses} missed, {_count(label.false_alarms, 'false alarm')}"
     return words + (f", {label.unjudged} while still learning" if label.unjudged else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

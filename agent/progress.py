@@ -54,11 +54,14 @@ def line(what: str, share: float, words: str, elapsed_s: float) -> str:
     """The bar as text; the time left is told once a hundredth is done."""
     share = min(1.0, max(0.0, share))
     full = int(share * CELLS)
-    left = f", {_span(elapsed_s * (1 - share) / share)} left" if share >= 0.01 else ""
+    left = f", {span(elapsed_s * (1 - share) / share)} left" if share >= 0.01 else ""
     return f"{what} [{'#' * full}{'.' * (CELLS - full)}] {100 * share:3.0f} % {words}{left}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A span of time as a person says it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
