@@ -18,6 +18,7 @@ openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$host"
 openssl x509 -req -in broker.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days "$days" -extfile extensions \
   -out broker.crt 2>/dev/null
 rm -f broker.csr extensions
+chmod 755 .
 chmod 644 ca.crt broker.crt
-if [ "$(id -u)" = 0 ] && getent passwd mosquitto >/dev/null; then chown mosquitto broker.key; chmod 700 .; chown mosquitto .; fi
+if [ "$(id -u)" = 0 ] && getent passwd mosquitto >/dev/null; then chown mosquitto broker.key; fi
 echo "made $dir/ca.crt (for the agents), broker.crt and broker.key; keep ca.key somewhere safer"
