@@ -30,7 +30,7 @@ SWITCHED_OFF_C = -255.0  # a Jetson's zone that is switched off says -256
 # 16 bits higher what was true since somebody asked last
 THROTTLED = {"under-voltage": 0, "frequency capped": 1, "throttled": 2, "soft temperature limit": 3}
 GET_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
-TOTAL_RAILS = ("VDD_IN", "POM_5V_IN")  # a Jetson's whole input, where it is measured
+TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")  # a Jetson's whole input, where it is measured
 AGX_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")  # AGX Orin: these three make up the whole
 
 Source = tuple[Channel, Callable[[], float]]
@@ -174,9 +174,8 @@ class Host(PolledSensor):
                 n = by_number(current)
                 voltage = hwmon / f"in{n}_input"
                 label = read(hwmon / f"in{n}_label").strip()
-                if (
-                    voltage.exists() and n < 7 and label and "NC" not in label
-                ):  # ina3221: in7 is a sum of shunts
+                connected = label and "NC" not in label.split("_")
+                if voltage.exists() and n < 7 and connected:  # 7 of an ina3221 is the sum of its shunts
                     rails[label] = partial(product, voltage, current, 1e-6)
             for power in sorted(hwmon.glob("power[0-9]*_input"), key=by_number):
                 label = read(hwmon / f"power{by_number(power)}_label").strip() or chip

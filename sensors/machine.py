@@ -138,7 +138,7 @@ class Machine:
         self.rate_hz, self.speed_hz, self.load, self.load_swing = rate_hz, speed_hz, load, load_swing
         self.noise, self.axes, self.seed, self.bearing = noise, axes, seed, bearing
         self.resonance_hz, self.vibration = resonance_hz, vibration
-        self.page_rows = 2 ** int(max(0.0, min(12.0, math.log2(max(1.0, rate_hz / 8.0)))))  # about 0.1 s
+        self.page_rows: int = 2 ** int(max(0.0, min(12.0, math.log2(max(1.0, rate_hz / 8.0)))))  # about 0.1 s
         self.channels = tuple(Channel(name, "m/s2") for name in AXES[:axes]) if vibration else TELEMETRY
         self.pages = 0
         start = np.random.Generator(np.random.Philox(key=[seed, 0]))

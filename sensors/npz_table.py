@@ -49,6 +49,7 @@ class NpzTable(RowSource):
     ) -> None:
         self.path, self.tally = path, tally
         self._row = 0
+        self._streams: list[IO[bytes]] = []
         try:
             self._zip = zipfile.ZipFile(path)
         except FileNotFoundError:
@@ -92,6 +93,8 @@ class NpzTable(RowSource):
         return self._row / max(1, self._values.shape[0])
 
     def close(self) -> None:
+        for stream in self._streams:
+            stream.close()
         self._zip.close()
 
     def _read_head(self, channels: Sequence[str] | None, rate_hz: float | None) -> None:
@@ -201,6 +204,7 @@ class NpzTable(RowSource):
 
     def _member(self, name: str) -> Member:
         stream = self._zip.open(f"{name}.npy")
+        self._streams.append(stream)
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)

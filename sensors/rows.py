@@ -103,7 +103,7 @@ def find_rate(times: Times) -> float | None:
     if len(times) < 2:
         return None
     steps = np.diff(times)
-    middle = float(np.median(steps))
+    middle = float(np.quantile(steps, 0.5, method="lower"))  # a step that exists, not a mean of two
     usual = steps[np.abs(steps - middle) <= TOLERANCE * middle]
     period = float(usual.mean())  # better than the median where times were rounded (333, 333, 334 ms)
     for rate in (float(round(1.0 / period)), 1.0 / max(1, round(period))):

@@ -129,8 +129,7 @@ class Synthetic(Sensor):
         """The share of `duration_s` handed out, 0 to 1; 0 where it has no end."""
         if self._machine is None or self._total is None:
             return 0.0
-        share: float = self._index / self._total
-        return share
+        return self._index / self._total
 
     def open(self) -> None:
         self._faults = self._scheduled

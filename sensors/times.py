@@ -46,7 +46,7 @@ def find_form(samples: Sequence[str]) -> Form:
     if not filled:
         raise ValueError("has no times")
     numbers = [float(text) for text in filled if is_number(text)]
-    if 2 * len(numbers) > len(filled):
+    if len(numbers) > sum(map(is_time, filled)):
         largest = float(np.median(np.abs(numbers)))
         return next(form for limit, form in EPOCH_LIMITS if largest < limit)
     if any(_ISO.fullmatch(text) for text in filled):

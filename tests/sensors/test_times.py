@@ -1,0 +1,63 @@
+"""Times as recordings write them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensors.times import find_form, parse_iso, parse_one
+
+zones = st.sampled_from(
+    [timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=3))]
+)
+moments = st.datetimes(datetime(1970, 1, 3), datetime(9998, 12, 31), timezones=zones)
+
+
+@given(st.lists(moments, min_size=1, max_size=20))
+def test_iso_times_mean_what_the_standard_library_says(moments: list[datetime]) -> None:
+    texts = [moment.isoformat() for moment in moments]
+    seconds, good = parse_iso(np.array(texts, "S40"))
+    slow = [parse_one(text, "iso") for text in texts]
+    np.testing.assert_array_equal(seconds[good], np.array(slow)[good])
+    np.testing.assert_allclose(slow, [moment.timestamp() for moment in moments], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2023-02-29T00:00:00",
+        "2024-00-01T00:00:00",
+        "2024-01-32T00:00:00",
+        "2024-01-01T24:00:00",
+        "2024-01-01T00:60:00",
+        "2024-01-01T00:00:61",
+        "2024-01-01Q00:00:00",
+        "2024-01-01T00:00:00X",
+    ],
+)
+def test_a_date_that_does_not_exist_is_refused_by_both_parsers(text: str) -> None:
+    assert not parse_iso(np.array([text], "S40"))[1][0]
+    with pytest.raises(ValueError, match="is not a time"):
+        parse_one(text, "iso")
+
+
+def test_leap_days_and_leap_seconds_exist() -> None:
+    seconds, good = parse_iso(np.array(["2024-02-29T00:00:00", "2016-12-31T23:59:60"], "S40"))
+    assert good.all()
+    assert seconds.tolist() == [1709164800.0, 1483228800.0]
+
+
+def test_one_glance_tells_seconds_from_their_fractions() -> None:
+    assert [find_form([t]) for t in ("0", "1700000000", "1700000000000", "1.7e15", "1.7e18")] == [
+        "s",
+        "s",
+        "ms",
+        "us",
+        "ns",
+    ]
+    with pytest.raises(ValueError, match="has no times"):
+        find_form(["", " "])
