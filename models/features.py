@@ -15,6 +15,7 @@ from models.window import Array, Windows
 BANDS = 12
 LOWEST_BAND_HZ = 10.0  # below, accelerometers drift; ISO 20816 begins at 10 Hz too
 FLOOR = 1e-12  # keeps the logarithm of silence finite
+TINY = 1e-300  # keeps a ratio of zeros finite, and those of the faintest signals as they are
 SHORTEST_VIBRATION = 64  # rows; twelve geometric bands need that many spectral lines
 
 
@@ -87,7 +88,7 @@ class Vibration:
     def __init__(
         self, channels: Sequence[tuple[str, str]], rate_hz: float, length: int, bearing: Bearing | None = None
     ) -> None:
-        """Raises ValueError when a window of `length` rows is too short for the bands."""
+        """Raises ValueError when a window of `length` rows is too short, or the rate too low, for the bands."""
         if length < SHORTEST_VIBRATION:
             raise ValueError(
                 f"vibration features need windows of at least {SHORTEST_VIBRATION} rows, not {length}"
@@ -98,7 +99,11 @@ class Vibration:
         edges = np.geomspace(low, rate_hz / 2, BANDS + 1)
         bins = np.maximum.accumulate(np.round(edges * length / rate_hz).astype(int))
         bins = np.maximum(bins, bins[0] + np.arange(BANDS + 1))  # never an empty band
-        self._edges = np.minimum(bins, length // 2)
+        if bins[-1] > length // 2:
+            raise ValueError(
+                f"{length} rows at {rate_hz:g} Hz leave no room for {BANDS} bands from {LOWEST_BAND_HZ:g} Hz up"
+            )
+        self._edges = bins
         self._lines = {} if bearing is None else bearing.frequencies()
         self._ranges = [self._line_ranges(hz) for hz in self._lines.values()]
         columns: list[Feature] = []
@@ -123,8 +128,8 @@ class Vibration:
         square = x * x
         power = square.mean(axis=0)
         rms = np.sqrt(power)
-        kurtosis = (square * square).mean(axis=0) / (power * power + FLOOR)
-        crest = np.abs(x).max(axis=0) / (rms + FLOOR)
+        kurtosis = (square * square).mean(axis=0) / np.maximum(power * power, TINY)
+        crest = np.abs(x).max(axis=0) / np.maximum(rms, TINY)
         spectrum = np.fft.rfft(x * self._taper, axis=0)
         energy = spectrum.real**2 + spectrum.imag**2
         # A Hann taper keeps 3/8 of the power: bands come out as mean square in unit^2.

@@ -90,7 +90,8 @@ class Windower:
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.hop < 1 or self.width < 1:
-            raise ValueError(f"a window needs at least one row, hop and channel: {self}")
+            asked = f"{self.length} rows every {self.hop} of {self.width} channels"
+            raise ValueError(f"a window needs at least one row, hop and channel, not {asked}")
         self._tail = Tail(self.length - 1, self.width) if self.length > 1 else None
         self._due = self.length
 
