@@ -11,7 +11,7 @@ import msgspec
 from agent.config import BearingConfig, BrokerConfig, Config, MonitorConfig, SensorConfig
 from agent.forms import nearest
 from agent.quantities import DURATION, Span
-from agent.yaml_lines import Located, Mistake, quoted
+from agent.yaml_lines import Located, Mistake, quoted, step
 
 if TYPE_CHECKING:
     from sensors.base import Sensor
@@ -36,7 +36,7 @@ def cross_check(
         if monitor.sensor not in names:
             hint = nearest(monitor.sensor, names) or f": there are {', '.join(names) or 'none'}"
             message = f"{quoted(monitor.sensor)} is not a sensor{hint}"
-            _wrong(place, "sensor", f"monitors.{name}", message, mistakes)
+            _wrong(place, "sensor", f"monitors.{step(name)}", message, mistakes)
         _check_monitor(monitor, sensors.get(monitor.sensor), place, mistakes)
     return msgspec.structs.replace(config, sensors=entries)
 
@@ -84,7 +84,7 @@ def _made(config: SensorConfig, place: Located, mistakes: list[Mistake]) -> Sens
     """The sensor, not opened, which knows its kind and perhaps its rate; None where its options are wrong."""
     from sensors import registry
 
-    path = f"sensors.{config.name}"
+    path = f"sensors.{step(config.name)}"
     if config.driver not in registry.DRIVERS:
         hint = nearest(config.driver, registry.DRIVERS) or f": there are {', '.join(registry.DRIVERS)}"
         _wrong(place, "driver", path, f"{quoted(config.driver)} is not a driver{hint}", mistakes)
@@ -105,7 +105,7 @@ def _check_monitor(
     """What must fit together in one monitor, as far as it is known before the sensor is opened."""
     from models.features import shortest
 
-    path = f"monitors.{monitor.name}"
+    path = f"monitors.{step(monitor.name)}"
     rate_hz = sensor.rate_hz if sensor is not None else 0.0
     features = monitor.features
     if features == "auto" and sensor is not None and rate_hz > 0:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, cast, get_
 
 import msgspec
 
-from agent.yaml_lines import Located, Mistake, quoted
+from agent.yaml_lines import Located, Mistake, quoted, step
 
 S = TypeVar("S", bound=msgspec.Struct)
 _SUFFIXES = ("_per_hour", "_bytes", "_deg", "_hz", "_m", "_s")
@@ -151,7 +151,7 @@ class Walk:
         for key, entry in node.items():
             if key in keys:
                 continue
-            here = f"{path}.{key}" if path else key
+            here = f"{path}.{step(key)}" if path else step(key)
             if key in refused:
                 self._wrong(entry, here, refused[key])
                 continue
@@ -190,7 +190,7 @@ class Walk:
         form = next(iter(_unwrapped(key_type)[1]))
         entries: dict[str, object] = {}
         for name, entry in node.items():
-            here = f"{path}.{name}"
+            here = f"{path}.{step(name)}"
             try:
                 form.parse(name)
             except ValueError as error:

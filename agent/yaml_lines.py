@@ -124,7 +124,7 @@ class _Reader:
                 self._wrong(line, path, "has a key that is not a name")
             elif key.value in first and key.tag != "tag:yaml.org,2002:merge":
                 message = f"is here twice: it is on line {first[key.value]} already"
-                self._wrong(line, (*path, key.value), message)
+                self._wrong(line, (*path, step(key.value)), message)
             else:
                 first[key.value] = line
         try:
@@ -180,8 +180,14 @@ def _joined(section: str, before: Located, entry: Located, mistakes: list[Mistak
         earlier = before.get(name)
         if earlier is not None:
             message = f"is defined twice: here and in {earlier.file}:{earlier.line}"
-            mistakes.append(Mistake(value.file, value.line, f"{section}.{name}", message))
+            mistakes.append(Mistake(value.file, value.line, f"{section}.{step(name)}", message))
     return merge(before, entry, [], ())
+
+
+def step(key: str) -> str:
+    """A key as it stands in a path: in quotes where one would not see where it ends."""
+    plain = key and len(key) <= 60 and not any(c.isspace() or c in '.:"' for c in key)
+    return key if plain else quoted(key)
 
 
 def printable(text: str) -> str:

@@ -162,7 +162,7 @@ monitors:
         "tocsin.yaml:6: sensors.fan.file: is missing: a text",
         'tocsin.yaml:6: sensors.fan.silent_after: "-3 s" is negative',
         "tocsin.yaml:6: sensors.fan.speed: -1: must be of at least 0",
-        'tocsin.yaml:7: sensors.bad name: "bad name" is not a name: it has a space in it, which topics or file '
+        'tocsin.yaml:7: sensors."bad name": "bad name" is not a name: it has a space in it, which topics or file '
         "names cannot carry",
         'tocsin.yaml:10: monitors.pump.sensor: "fann" is not a sensor: did you mean fan?',
         'tocsin.yaml:11: monitors.pump.window: "20 parsec" is not a duration: write e.g. "20 s", "5 min" or '

@@ -143,6 +143,8 @@ def test_a_mangled_text_loads_or_its_mistakes_are_told(data: st.DataObject) -> N
 @example("!!set {a, b}")
 @example("a: 1:99999999999999999999")
 @example("a: 0b")
+@example("' ': 1")
+@example("'': 1")
 @example("=: =")
 @example(f"outbox: {{max_size: 0x{'F' * 5000}}}")
 @example(f"sensors: {{a: {{driver: synthetic, rate_hz: 0x{'F' * 400}}}}}")
