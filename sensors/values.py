@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -117,6 +118,8 @@ def _scalar(annotation: Any, value: object, path: str, problems: list[Problem]) 
         return value
     if annotation is str and isinstance(value, str):
         return value
+    if annotation is str and isinstance(value, date):  # YAML makes dates of unquoted times
+        return value.isoformat()
     if annotation is Path and isinstance(value, (str, Path)):
         return Path(value)
     if annotation is type(None) and value is None:

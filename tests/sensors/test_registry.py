@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+import yaml
 
 from sensors import OptionError, Problem, check, create, describe, options
 from sensors.synthetic import Synthetic
@@ -85,6 +86,14 @@ def test_rates_may_carry_their_unit(given: object, meant: float) -> None:
 @pytest.mark.parametrize("given", ["5 parsecs", "min 5", True, None, float("nan"), [3], -1, 0])
 def test_a_rate_that_is_none_is_refused(given: object) -> None:
     assert [p.path for p in check("host", {"rate_hz": given})] == ["rate_hz"]
+
+
+def test_a_time_without_quotes_in_yaml_is_still_a_time() -> None:
+    options = yaml.safe_load("start: 2024-03-01T12:00:00Z\nspeed: 0")
+    with create("m", "synthetic", options) as sensor:
+        reading = sensor.read(0)
+    assert reading is not None
+    assert reading.time == 1_709_294_400.0
 
 
 def test_a_wrong_option_cannot_be_created() -> None:
