@@ -20,6 +20,8 @@ from models.window import Array, Windower
 from sensors.base import Reading
 
 MOST_MOVED = 8  # features named in an event
+LEAST_SHARE, JUMP_SHARE = 0.05, 0.5  # of the score, for a feature to be named
+FAULT_SIGMA = 6.0  # a fault frequency this far above normal names the fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,7 @@ class Monitor:
         self.seq += 1
         moved: tuple[Moved, ...] = ()
         if kind != "cleared":
-            moved = tuple(self._moved(shift) for shift in self._head.explain(job, index)[:MOST_MOVED])
+            moved = self._moved(self._head.explain(job, index))
         return Event(
             kind=kind,
             monitor=self.name,
@@ -238,12 +240,21 @@ class Monitor:
             sensor=self.sensor,
         )
 
-    def _moved(self, shift: Shift) -> Moved:
-        column = self._features.columns[shift.column]
-        value, normal = shift.value, shift.normal
-        if column.logarithm:
-            value, normal = math.exp(value), math.exp(normal)
-        return Moved(column.name, column.channel, shift.sigma, value, normal, column.unit)
+    def _moved(self, shifts: Sequence[Shift]) -> tuple[Moved, ...]:
+        """The columns that matter, the first the most; a fault that stands out is named before its symptoms."""
+        columns = self._features.columns
+        kept = [shift for shift in shifts if shift.share >= (JUMP_SHARE if shift.jump else LEAST_SHARE)]
+        faults = [shift for shift in shifts if columns[shift.column].fault and shift.sigma >= FAULT_SIGMA]
+        if faults:
+            named = max(faults, key=lambda shift: shift.sigma)
+            kept = [named, *(shift for shift in kept if shift is not named)]
+        moved = []
+        for shift in kept[:MOST_MOVED]:
+            column, value, normal = columns[shift.column], shift.value, shift.normal
+            if column.logarithm:
+                value, normal = math.exp(value), math.exp(normal)
+            moved.append(Moved(column.name, column.channel, shift.sigma, value, normal, column.unit))
+        return tuple(moved)
 
 
 class Pipeline:

@@ -37,6 +37,7 @@ class Shift:
     sigma: float
     value: float
     normal: float
+    share: float = 1.0  # of the score that this column makes; of a jump, how far against the farthest
     jump: bool = False  # a sudden change rather than a distance from normal
 
 
@@ -54,6 +55,7 @@ class Head(Protocol):
     """One monitor's part of a detector: state, learned arrays, explanations. Scoring is the bank's."""
 
     detector: str  # "mahalanobis", "level"
+    width: int  # columns
     graph: str  # file name in models/graphs
     calibration: Calibration  # once armed
     bank: Bank | None
@@ -72,7 +74,7 @@ class Head(Protocol):
         ...
 
     def explain(self, job: Job, index: int) -> list[Shift]:
-        """The columns behind row `index` of a scored job, the one that counts most first."""
+        """All columns as they stood at row `index` of a scored job, the one that counts most first."""
         ...
 
     def learned(self) -> Learned:

@@ -27,6 +27,7 @@ class Feature:
     channel: str
     unit: str
     logarithm: bool = False  # the column is the natural logarithm of a quantity in `unit`
+    fault: bool = False  # the column tells of one fault by name
 
 
 class Features(Protocol):
@@ -115,7 +116,7 @@ class Vibration:
                 label = f"{name} band {_hz(a * rate_hz / length)}-{_hz(b * rate_hz / length)} Hz"
                 columns.append(Feature(label, name, unit, logarithm=True))
             for part, hz in self._lines.items():
-                columns.append(Feature(f"{name} {part} {_hz(hz)} Hz", name, "1", logarithm=True))
+                columns.append(Feature(f"{name} {part} {_hz(hz)} Hz", name, "1", logarithm=True, fault=True))
         self.columns = tuple(columns)
 
     def extract(self, windows: Windows) -> Array:

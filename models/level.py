@@ -16,7 +16,7 @@ from models.window import Array
 EDGE = 2.0 / MARGIN["normal"]  # alarm at a mean of six excesses of two mean excesses each
 WARM = 150  # samples whose distances give the first tail
 TAIL_QUANTILE = 0.98
-PRIOR_COUNT, PRIOR_SHARE = 10.0, 0.25  # the first mean excess leans on a quarter of q, as if seen ten times
+PRIOR_COUNT, PRIOR_SHARE = 3.0, 0.1  # the first mean excess leans on a tenth of q, as if seen three times
 LEAST_Q = 0.05  # in standardised units
 HOUR_S, HOURS, WEEK_HOURS = 3600.0, 24, 168
 WIDTHS = {"table": 2 * (HOURS + WEEK_HOURS), "memory": 10, "tail": 12}
@@ -105,14 +105,15 @@ class Level:
         return Job(self, times, (rows,))
 
     def explain(self, job: Job, index: int) -> list[Shift]:
-        """Channels by how far their short level stands from their long one, in normal sigma."""
+        """Channels by their score; sigma is how far the short level stands from the long one, in normal sigma."""
         scores, short, apart = job.raw[1:, index].reshape(3, self.width).astype(np.float64)
         scale = 1 / self.weights["inverse_scale"][:, 0].astype(np.float64)
         value = short * scale + self.weights["median"][:, 0]
-        edge = self.calibration.edges[0]
-        normal, least = value - apart * scale, min(edge / 2, scores.max())
-        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] >= least]
-        return [Shift(i, float(apart[i]), float(value[i]), float(normal[i])) for i in order]
+        normal, share = value - apart * scale, scores / max(scores.max(), 1e-12)
+        return [
+            Shift(i, float(apart[i]), float(value[i]), float(normal[i]), float(share[i]))
+            for i in np.argsort(-scores, kind="stable").tolist()
+        ]
 
 
 class LevelBank:

@@ -166,7 +166,7 @@ class Mahalanobis:
         return Job(self, times[first :: self._smoother.every], (levels, changes))
 
     def explain(self, job: Job, index: int) -> list[Shift]:
-        """Columns by their share of the score, a twentieth or more; of a jump, those at least half as far."""
+        """Columns by their share of the squared distance, which adds up to 1; of a jump, by how far they jumped."""
         level, change = job.inputs[0][index].astype(np.float64), job.inputs[1][index].astype(np.float64)
         weights, edges = self.weights, self.calibration.edges
         mean = weights["mean"][:, 0].astype(np.float64)
@@ -174,14 +174,14 @@ class Mahalanobis:
         if jump:
             sigma = change * weights["inverse_change"][:, 0]
             share, normal = np.abs(sigma) / np.abs(sigma).max(), level - change
-            least = 0.5
         else:
             sigma = (level - mean) * weights["inverse_scale"][:, 0]
             contribution = sigma * (weights["precision"].astype(np.float64) @ sigma)
             share, normal = contribution / max(contribution.sum(), 1e-12), mean
-            least = 0.05
-        order = [int(i) for i in np.argsort(-share, kind="stable") if share[i] >= least]
-        return [Shift(i, float(sigma[i]), float(level[i]), float(normal[i]), bool(jump)) for i in order]
+        return [
+            Shift(i, float(sigma[i]), float(level[i]), float(normal[i]), float(share[i]), bool(jump))
+            for i in np.argsort(-share, kind="stable").tolist()
+        ]
 
     def _smooth_stretches(self, rows: Array, starts: Sequence[int]) -> tuple[Doubles, Doubles]:
         """Levels, and those changes that had something to compare with, over stretches without a gap."""
