@@ -170,7 +170,7 @@ def table(found: Report) -> str:
         rows.append(
             (sensor.name, sensor.driver, rate, _some(sensor.channels) or "?", sensor.unchecked or "-")
         )
-    lines += [*_aligned(rows), ""]
+    lines += [*side_by_side(rows), ""]
     rows = [("MONITOR", "SENSOR", "DETECTOR", "WINDOW", "EVERY", "LEARNS FROM", "BASELINE")]
     remarks = []
     for monitor in found.monitors:
@@ -191,14 +191,14 @@ def table(found: Report) -> str:
         )
         if monitor.baseline_words:
             remarks.append(f"{monitor.name}: baseline {monitor.baseline_words}")
-    return "\n".join([*lines, *_aligned(rows), *remarks])
+    return "\n".join([*lines, *side_by_side(rows), *remarks])
 
 
 def _some(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
 
 
-def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
+def side_by_side(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Columns side by side."""
     rows = list(rows)
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

@@ -204,9 +204,10 @@ def _init(arguments: argparse.Namespace) -> int:
 def _schema(arguments: argparse.Namespace) -> int:
     import json
 
+    from agent.config_schema import config_schema
     from agent.messages import schemas
 
-    known = schemas()
+    known = {**schemas(), "config": config_schema()}
     if arguments.name is None:
         print("\n".join(known))
         return OK
