@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,7 +68,8 @@ class Recording(Sensor):
         self.kind = "vibration" if self.rate_hz >= VIBRATION_FROM_HZ else "telemetry"
         self._tally = Tally(str(self.file), self._strict)
         self._source: RowSource | None = None
-        self._ahead: Reading | SensorError | None = None
+        self._ahead: tuple[Reading, float] | SensorError | None = None
+        self._progress = 0.0
         self.rows_read = 0  # rows handed out, over all repeats
         self.rows_total: int | None = None  # rows of the file, once known
 
@@ -88,12 +90,12 @@ class Recording(Sensor):
 
     def progress(self) -> float:
         """The share of the file handed out, 0 to 1."""
-        return 1.0 if self.finished or self._source is None else self._source.progress()
+        return 1.0 if self.finished else self._progress
 
     def open(self) -> None:
         self.close()
         self.finished = False
-        self.rows_read = 0
+        self.rows_read, self._progress = 0, 0.0
         self._tally = Tally(str(self.file), self._strict)
         self._source = self._open_source()
         self.channels = self._source.channels
@@ -118,9 +120,10 @@ class Recording(Sensor):
         if isinstance(self._ahead, SensorError):
             error, self._ahead, self.finished = self._ahead, None, True
             raise error
-        if not self._due(self._ahead, timeout):
+        reading, progress = self._ahead
+        if not self._due(reading, timeout):
             return None
-        reading = self._ahead
+        self._progress = progress
         self.rows_read += len(reading.values)
         self._look_ahead()
         return reading
@@ -160,17 +163,22 @@ class Recording(Sensor):
             raise SensorError(f"{self.file}: one row only, so its rate is unknown: give `rate_hz`")
         return rate
 
-    def _play(self, blocks: Iterator[Rows], rows: Rows) -> Iterator[Reading]:
+    def _play(self, blocks: Iterator[Rows], rows: Rows) -> Iterator[tuple[Reading, float]]:
         size = self._chunk or FAST_ROWS
         if not self._chunk and self.speed > 0.0:
             size = max(1, min(FAST_ROWS, int(self.rate_hz * self.speed * PACED_S)))
         while True:
             runs = Runs(self.rate_hz)
-            end = yield from self._readings_of(runs, rows, size)
-            count = len(rows.times)
-            for more in blocks:
-                end = yield from self._readings_of(runs, more, size)
-                count += len(more.times)
+            count, begun, end = 0, 0.0, 0.0
+            for block in itertools.chain([rows], blocks):
+                read = self._source.progress() if self._source else 1.0
+                done = 0
+                for reading in self._readings_of(runs, block, size):
+                    done += len(reading.values)
+                    end = reading.time + (len(reading.values) - 1) / self.rate_hz
+                    yield reading, begun + (read - begun) * done / len(block.times)
+                begun = read
+                count += done
             self.rows_total = count
             if not self._repeat:
                 return
@@ -181,16 +189,12 @@ class Recording(Sensor):
             blocks, rows = self._begin(self._source)
             self._shift = end + 1.0 / self.rate_hz - float(rows.times[0])
 
-    def _readings_of(self, runs: Runs, rows: Rows, size: int) -> Generator[Reading, None, float]:
-        """The Readings of some rows; gives back the time of the last sample."""
-        last = 0.0
+    def _readings_of(self, runs: Runs, rows: Rows, size: int) -> Iterator[Reading]:
         for start, index, values in runs.cut(rows):
             start += self._shift
             for i in range(0, len(values), size):
                 piece = values[i : i + size]
                 yield Reading(self.name, start + (index + i) / self.rate_hz, self.rate_hz, piece)
-            last = start + (index + len(values) - 1) / self.rate_hz
-        return last
 
     def _look_ahead(self) -> None:
         """Prepare the next Reading, so that `finished` is known with the last one."""
