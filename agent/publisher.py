@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent import messages
+from agent.broker import Backoff, BrokerOptions, Tls
 from agent.messages import Message, Topics
 from agent.outbox import Outbox, OutboxError
-from agent.session import Bell, BrokerOptions, Session, Tls, wait
+from agent.session import Bell, Session, wait
 
 __all__ = ["Answer", "Backoff", "BrokerOptions", "Publisher", "RequestError", "Status", "Tls"]
 
@@ -25,6 +26,7 @@ TURN_S = 0.5  # how long one turn of the loop may wait, and so how old a heartbe
 STABLE_S = 10.0  # a connection that stood this long ends a row of failures
 ACK_S = 60.0  # a broker that answers pings but acknowledges nothing for this long is left
 REQUEST_BYTES = 64 * 1024
+PATIENT = Backoff()
 RESPONSES = 100  # answers that wait for room; older ones are forgotten
 
 Answer = Callable[[str, dict[str, object]], object]
@@ -32,22 +34,6 @@ Answer = Callable[[str, dict[str, object]], object]
 
 class RequestError(Exception):
     """A request nobody can fulfil: an unknown verb, a missing field. Its words go into the response."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before the n-th try in a row, n from 1: doubling, with jitter, up to most_s.
-
-    Jitter, so that a hundred agents do not come back to a restarted broker in the same second.
-    """
-
-    first_s: float = 0.5
-    most_s: float = 60.0
-
-    def delay_s(self, attempt: int, chance: float) -> float:
-        """`chance` is uniform in 0..1."""
-        longest = min(self.most_s, self.first_s * 2.0 ** min(attempt - 1, 30))
-        return longest * (0.5 + 0.5 * chance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +63,7 @@ class Publisher:
         topics: Topics,
         *,
         answer: Answer | None = None,
-        backoff: Backoff = Backoff(),
+        backoff: Backoff = PATIENT,
     ) -> None:
         """`answer(verb, request)` is called in the thread "publish" and must be quick. What it returns goes
         into the response; RequestError says no. Without it no requests are subscribed to."""
@@ -190,9 +176,9 @@ class Publisher:
         self._sent_to = 0
         self._events_at = 0.0
         self._early = 0
-        self._said = ""
         self._set(connected=True, error="")
-        logger.info("connected to %s:%d, MQTT %s", self.broker.host, self.broker.port, session.protocol)
+        if not self._short:  # in a row of short connections the log has had its lines
+            logger.info("connected to %s:%d, MQTT %s", self.broker.host, self.broker.port, session.protocol)
         online = Message(self.topics.availability, messages.ONLINE, 1, True, "state", "")
         with self._lock:
             self._unsent = {online.topic: None, **dict.fromkeys(self._retained)}
@@ -296,7 +282,7 @@ class Publisher:
                 self._disk(error)
                 return
             self._arrived.clear()
-            if self._said and session.up:  # all is well again
+            if self._status.last_error and session.up:  # all is well again
                 self._said = ""
                 self._set(error="")
 
@@ -334,6 +320,8 @@ class Publisher:
         self._attempts = 1 if stood else self._attempts + 1
         delay_s = self._backoff.delay_s(self._attempts, random.random())
         why = session.why
+        if stood:
+            self._said = ""
         self._short = self._short + 1 if was_up and not stood else 0
         if session.ending == "taken over":  # who comes back at once only takes it over in turn
             delay_s = self._backoff.delay_s(99, random.random())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from datetime import datetime, timezone
@@ -19,7 +20,7 @@ NOT_YET_VALID, EXPIRED, HOSTNAME_MISMATCH, IP_MISMATCH = 9, 10, 62, 64
 UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21)
 
 
-def unreachable(error: OSError | ValueError, host: str, port: int, timeout_s: float) -> str:
+def unreachable(error: OSError | ValueError, host: str, port: int, timeout_s: float, *, tls: bool) -> str:
     """Why no connection, or no TLS on it, came about."""
     where = f"{host}:{port}"
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -33,6 +34,8 @@ def unreachable(error: OSError | ValueError, host: str, port: int, timeout_s: fl
     if isinstance(error, ConnectionRefusedError):
         return f"nothing listens at {where} (connection refused)"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
+        if tls:
+            return f"TLS: {where} closed the connection during the handshake; is it the port without TLS?"
         return f"{where} closed the connection at once"
     if isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN):
         return f"no network leads to {where} ({error.strerror})"
@@ -57,11 +60,17 @@ def _handshake(error: ssl.SSLError, where: str) -> str:
         return f"{where} does not speak TLS; is it the port without TLS?"
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or "UNEXPECTED_EOF" in reason:
         return f"{where} closed the connection during the handshake; is it the port without TLS?"
-    if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
-        return f"{where} wants a client certificate (cert_file, key_file)"
-    if "ALERT" in reason:
-        return f"{where} does not accept our certificate ({reason.lower().replace('_', ' ')})"
-    return f"{where}: {error}"
+    return _alert(reason) or f"{where}: {error}"
+
+
+def _alert(text: str) -> str:
+    """What the broker has against our certificate, from OpenSSL's name of a TLS alert in a text; else ""."""
+    if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text:
+        return "the broker wants a client certificate (cert_file, key_file)"
+    found = re.search(r"ALERT_(\w+)", text)
+    return (
+        f"the broker does not accept our certificate: {found[1].lower().replace('_', ' ')}" if found else ""
+    )
 
 
 def refused(code: ReasonCode, username: str, client_id: str) -> str:
@@ -85,8 +94,10 @@ def taken_over(client_id: str) -> str:
     return f"another client connected with our client id {client_id}; two clients need two ids"
 
 
-def dropped(code: ReasonCode, client_id: str, *, by_broker: bool, greeted: bool) -> str:
+def dropped(code: ReasonCode, client_id: str, *, by_broker: bool, greeted: bool, log: str = "") -> str:
     """Why a connection has gone. Not `by_broker`: the code is paho's own, not one that was sent."""
+    if not greeted and _alert(log):
+        return f"TLS: {_alert(log)}"
     if code.value == TAKEN_OVER:
         return taken_over(client_id)
     if by_broker:

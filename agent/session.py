@@ -9,24 +9,31 @@ import struct
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from paho.mqtt import properties as paho_properties
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
+from paho.mqtt.client import (
+    MQTT_LOG_ERR,
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+    MQTTv5,
+    MQTTv311,
+)
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent import refusals
+from agent.broker import BrokerOptions, Context
 from agent.messages import Message
 
 # What paho lets through when it reads what is no MQTT. Our own callbacks only append to lists.
-# MalformedPacket has moved between paho's modules; this name has stayed, though mypy cannot see it in 2.2.
-MALFORMED: type[Exception] = vars(paho_properties)["MalformedPacket"]
+# MQTTException has moved between paho's modules; as the base of this name it is found in 2.1 and in 2.2.
+NO_MQTT: type[Exception] = vars(paho_properties)["MalformedPacket"].__mro__[1]
 GARBAGE = (
-    MALFORMED,
+    NO_MQTT,
     ValueError,
     LookupError,
     TypeError,
@@ -36,48 +43,6 @@ GARBAGE = (
     struct.error,
 )
 PACKET_HEAD = 16  # fixed header, topic length, packet id, no properties: at most this
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Whom to trust, and who we are. Certificates are always verified; there is no switch to turn it off."""
-
-    ca_file: Path | None = None  # None: the authorities this system trusts
-    cert_file: Path | None = None
-    key_file: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Raises OSError or ssl.SSLError, naming the file, when one cannot be read."""
-        made = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=_readable(self.ca_file))
-        if self.cert_file is not None:
-            _readable(self.cert_file)
-            # Without a password function OpenSSL would ask for one on the terminal.
-            made.load_cert_chain(self.cert_file, _readable(self.key_file), password=lambda: b"")
-        made.minimum_version = ssl.TLSVersion.TLSv1_2
-        return made
-
-
-def _readable(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    with open(path, "rb"):  # for an error that names the file, which OpenSSL's does not
-        return str(path)
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerOptions:
-    """Where the broker is, and how to speak to it."""
-
-    host: str = "localhost"
-    port: int = 1883
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)  # the password itself, already read from its file
-    tls: Tls | None = None
-    client_id: str = ""  # "": tocsin-<device>
-    keepalive_s: int = 30
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    max_inflight: int = 20  # QoS 1 messages on their way at a time
-    connect_timeout_s: float = 10.0  # for each of: the connection, the TLS handshake, the broker's answer
 
 
 Stage = Literal["connecting", "greeting", "up", "ended"]
@@ -149,6 +114,7 @@ class Session:
         self.acked: list[int] = []  # packet ids; taken out by the owner
         self.rejected: list[tuple[int, str]] = []  # packet id, and the broker's word for it
         self.received: list[MQTTMessage] = []
+        self._log = ""  # paho's last error before the broker's answer
         self._began = time.monotonic()
         self._reached = threading.Event()
         self._error: OSError | ValueError | None = None
@@ -164,6 +130,7 @@ class Session:
         client.will_set(will.topic, will.payload, will.qos, will.retain)
         if broker.username:
             client.username_pw_set(broker.username, broker.password or None)
+        client.on_log = self._on_log
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -174,12 +141,16 @@ class Session:
         threading.Thread(target=self._reach, args=(bell,), name="connect", daemon=True).start()
 
     def _reach(self, bell: Bell) -> None:
+        context: Context | None = None
         try:
             if self.broker.tls is not None:
-                self._client.tls_set_context(self.broker.tls.context())
+                context = self.broker.tls.context()
+                self._client.tls_set_context(context)
             self._client.connect(self.broker.host, self.broker.port, self.broker.keepalive_s)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a bad host name a ValueError
             self._error = error
+            if context is not None:
+                context.abandon()
         self._reached.set()
         bell.ring()
 
@@ -207,7 +178,13 @@ class Session:
             if isinstance(self._error, OSError) and self._error.filename is not None:
                 words = f"TLS: {self._error.filename}: {self._error.strerror}"
             else:
-                words = refusals.unreachable(self._error, broker.host, broker.port, broker.connect_timeout_s)
+                words = refusals.unreachable(
+                    self._error,
+                    broker.host,
+                    broker.port,
+                    broker.connect_timeout_s,
+                    tls=broker.tls is not None,
+                )
             self._end("unreachable", words)
             return
         self.stage = "greeting"
@@ -302,6 +279,7 @@ class Session:
             self.why = refusals.refused(code, self.broker.username, self.client_id)
             return
         self.stage = "up"
+        client.on_log = None
         self.window = min(self.window, getattr(properties, "ReceiveMaximum", 65535))
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", 0)
 
@@ -315,12 +293,18 @@ class Session:
             self.client_id,
             by_broker=flags.is_disconnect_packet_from_server,
             greeted=self.stage == "up",
+            log=self._log,
         )
         if code.value == refusals.TAKEN_OVER:
             self.ending = "taken over"
         else:
             self.ending = "early" if self.stage == "greeting" else "dropped"
         self.stage = "ended"
+
+    def _on_log(self, client: Client, _data: Any, level: int, text: str) -> None:
+        """With TLS 1.3 a broker refuses our certificate after the handshake; paho says why only to its log."""
+        if level == MQTT_LOG_ERR:
+            self._log = text
 
     def _on_publish(
         self, client: Client, _data: Any, mid: int, code: ReasonCode, _more: Properties | None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
@@ -45,6 +45,9 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex((HOST, port)) == 0
+
+
+B = TypeVar("B", bound="Broker")
 
 
 class Broker:
@@ -79,7 +82,7 @@ class Broker:
             assert process.stdin is not None
             process.stdin.close()
 
-    def __enter__(self) -> Broker:
+    def __enter__(self: B) -> B:
         self.start()
         return self
 

@@ -34,9 +34,15 @@ def state(text: str, monitor: str = "pump") -> Message:
 class Agent:
     """An outbox and a publisher."""
 
-    def __init__(self, folder: Path, options: BrokerOptions, answer: Answer | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: BrokerOptions,
+        answer: Answer | None = None,
+        backoff: Backoff = QUICK,
+    ) -> None:
         self.outbox = Outbox(folder / "outbox.db")
-        self.publisher = Publisher(options, self.outbox, TOPICS, answer=answer, backoff=QUICK)
+        self.publisher = Publisher(options, self.outbox, TOPICS, answer=answer, backoff=backoff)
 
     def __enter__(self) -> Agent:
         self.outbox.open()
