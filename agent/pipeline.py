@@ -13,7 +13,7 @@ from models.baseline import Baseline, Origin
 from models.detector import Bank, Head, Job, LearningError, Shift
 from models.features import Features
 from models.learning import Learner
-from models.level import LevelBank
+from models.level import Level, LevelBank
 from models.mahalanobis import Mahalanobis, MahalanobisBank
 from models.session import digest
 from models.window import Array, Windower
@@ -90,7 +90,7 @@ class Monitor:
         for windows in self._windower.push(reading.time, reading.rate_hz, values):
             self.windows += len(windows.times)
             times, rows = windows.times, self._features.extract(windows)
-            self._fresh |= windows.fresh
+            self._fresh = self._fresh or windows.fresh
             if self._learner is not None:
                 used = self._study(times, rows)
                 if used == len(times):  # as always while it goes on learning
@@ -147,7 +147,8 @@ class Monitor:
         names = [self._features.columns[i].name for i in lesson.still]
         notes = learned.notes
         if names:
-            notes += (f"{', '.join(names)} never moved while learning and cannot be judged",)
+            meaning = "any movement is strange" if isinstance(self._head, Level) else "cannot be judged"
+            notes += (f"{', '.join(names)} never moved while learning: {meaning}",)
         origin = Origin(
             rows=len(lesson.rows),
             first=float(lesson.times[0]),
@@ -279,21 +280,25 @@ class Pipeline:
 
     def push(self, readings: Sequence[Reading]) -> list[Event]:
         """The events these readings bring. Several at a time let monitors of several sensors share a call."""
-        rounds: list[list[tuple[Monitor, Job]]] = []  # a bank has one seat for each monitor
-        placed: dict[str, int] = {}
-        for reading in readings:
-            for monitor in self._of_sensor.get(reading.sensor, ()):
-                for job in monitor.take(reading):
-                    place = placed.get(monitor.name, 0)
-                    placed[monitor.name] = place + 1
-                    if place == len(rounds):
-                        rounds.append([])
-                    rounds[place].append((monitor, job))
+        taken = [
+            (monitor, job)
+            for reading in readings
+            for monitor in self._of_sensor.get(reading.sensor, ())
+            for job in monitor.take(reading)
+        ]
         events: list[Event] = []
-        for jobs in rounds:
-            self._score([job for _, job in jobs])
-            for monitor, job in jobs:
+        while taken:
+            now, later = taken, list[tuple[Monitor, Job]]()
+            seen: set[Monitor] = set()  # a bank has one seat for each
+            if len(taken) > 1:
+                now = []
+                for monitor, job in taken:
+                    (later if monitor in seen else now).append((monitor, job))
+                    seen.add(monitor)
+            self._score([job for _, job in now])
+            for monitor, job in now:
                 events += monitor.settle(job)
+            taken = later
         return sorted(events, key=lambda event: event.time) if len(events) > 1 else events
 
     def _score(self, jobs: Sequence[Job]) -> None:

@@ -31,7 +31,10 @@ class Calibration:
     def apply(self, raw: NDArray[np.float32]) -> list[float]:
         """Levels of raw scores `(at least as many as edges, n)`, the same for one row as for many."""
         if raw.shape[1] == 1:
-            return [max([raw.item(i, 0) / edge for i, edge in enumerate(self.edges)])]
+            level: float = raw.item(0, 0) / self.edges[0]
+            for i in range(1, len(self.edges)):
+                level = max(level, raw.item(i, 0) / self.edges[i])
+            return [level]
         edges = np.asarray(self.edges)[:, None]
         levels: list[float] = (raw[: len(edges)] / edges).max(axis=0).tolist()
         return levels

@@ -13,6 +13,7 @@ from models.calibration import Calibration
 from models.window import Array
 
 Arrays = Mapping[str, NDArray[Any]]
+UNSCORED: Array = np.empty((0, 0), np.float32)
 
 
 class LearningError(Exception):
@@ -48,7 +49,7 @@ class Job:
     head: Head
     times: list[float]  # (n,) Unix seconds
     inputs: tuple[NDArray[Any], ...]
-    raw: Array = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    raw: Array = field(default_factory=lambda: UNSCORED)
 
 
 class Head(Protocol):

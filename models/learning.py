@@ -12,6 +12,7 @@ from models.window import Array
 
 STUCK_ROWS = 30  # a channel that moves at nearly every row and then repeats itself this often is stuck
 STRAY_SIGMA = 8.0  # robust sigma beyond which a row is called abnormal
+PULSE_SHARE = 0.01  # a channel that leaves its resting value at least this often does so in health
 STRAY_SHARE = 0.1  # more strays than this are no strays but another way the machine runs
 
 
@@ -24,7 +25,7 @@ class Lesson:
     starts: tuple[int, ...]  # first row of each stretch
     stuck: int
     strays: int
-    still: tuple[int, ...]  # columns that never moved
+    still: tuple[int, ...]  # columns that never moved in what was kept
 
     def stretches(self) -> list[slice]:
         """The unbroken stretches; smoothing never runs across two of them."""
@@ -40,11 +41,13 @@ class Learner:
     _rows: list[Array] = field(default_factory=list, repr=False)
     _times: list[float] = field(default_factory=list, repr=False)
     _starts: list[int] = field(default_factory=list)
+    _broken: bool = False  # the latest row was forgotten
 
     def add(self, times: Sequence[float], rows: Array, fresh: bool) -> None:
         """Append consecutive rows `(n, columns)`; `fresh` when they do not follow the ones before."""
-        if fresh or not self._times:
+        if fresh or self._broken or not self._times:
             self._starts.append(len(self._times))
+        self._broken = False
         self._rows.append(np.array(rows, np.float32))
         self._times.extend(times)
 
@@ -58,8 +61,7 @@ class Learner:
         more rows are asked for."""
         rows = np.concatenate(self._rows)
         times = np.asarray(self._times)
-        still = np.ptp(rows, axis=0) == 0
-        stuck = stuck_rows(rows[:, ~still])
+        stuck = stuck_rows(rows)
         strays = stray_rows(rows, ~stuck)
         keep = ~(stuck | strays)
         fresh = np.zeros(len(rows), bool)
@@ -72,11 +74,12 @@ class Learner:
             starts,
             int(stuck.sum()),
             int(strays.sum()),
-            tuple(np.flatnonzero(still).tolist()),
+            tuple(np.flatnonzero((rows[keep] == rows[keep][:1]).all(axis=0)).tolist()),
         )
         if len(lesson.rows) >= self.needed or self.needed - len(lesson.rows) <= 0.02 * self.needed:
             return lesson
         self._rows, self._times, self._starts = [lesson.rows], lesson.times.tolist(), list(starts)
+        self._broken = not keep[-1]
         return None
 
 
@@ -101,15 +104,17 @@ def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """`(n,)`: rows far from the others in some column (median and median absolute deviation), unless there
     are so many that they must be another way the machine runs."""
     strays = np.zeros(len(rows), bool)
-    seen = rows[candidates]
+    seen = rows[candidates].astype(np.float64)
     if len(seen) < 10:
         return strays
-    median = np.median(seen, axis=0)
-    spread = 1.4826 * np.median(np.abs(seen - median), axis=0)
-    # A channel that mostly rests has no median deviation.
+    apart = np.abs(seen - np.median(seen, axis=0))
+    spread = 1.4826 * np.median(apart, axis=0)
+    for column in np.flatnonzero(spread == 0):  # mostly rests: a coarse channel, or one of pulses
+        moved = apart[apart[:, column] > 0, column]
+        if len(moved) >= max(3, PULSE_SHARE * len(seen)):
+            spread[column] = 1.4826 * np.median(moved)
     spread = np.maximum(spread, 0.25 * seen.std(axis=0))
-    spread[spread == 0] = np.inf
-    strays[candidates] = (np.abs(seen - median) > STRAY_SIGMA * spread).any(axis=1)
+    strays[candidates] = (apart > STRAY_SIGMA * spread).any(axis=1)
     return strays if strays.sum() <= STRAY_SHARE * len(seen) else np.zeros(len(rows), bool)
 
 

@@ -21,6 +21,7 @@ LEAST_Q = 0.05  # in standardised units
 HOUR_S, HOURS, WEEK_HOURS = 3600.0, 24, 168
 WIDTHS = {"table": 2 * (HOURS + WEEK_HOURS), "memory": 10, "tail": 12}
 FEWEST = 20  # rows to learn from
+FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
 
 
 class Level:
@@ -47,7 +48,8 @@ class Level:
         low, median, high = np.quantile(rows.astype(np.float64), (0.05, 0.5, 0.95), axis=0)
         scale = (high - low) / 3.3  # of a normal distribution: one sigma
         scale = np.where(scale > 0, scale, rows.std(axis=0, dtype=np.float64))
-        scale = np.where(scale > 0, scale, np.maximum(1e-6, 1e-3 * np.abs(median)))  # constant so far
+        constant = np.maximum(1e-6, 1e-3 * np.abs(median))
+        scale = np.maximum(np.where(scale > 0, scale, constant), FAINTEST)
         arrays = {
             "median": median[:, None].astype(np.float32),
             "inverse_scale": (1 / scale[:, None]).astype(np.float32),

@@ -23,6 +23,8 @@ RESOLUTION_FLOOR = 0.3  # of the smallest step between two values, as a least st
 CHANGE_SPANS = 3  # the level is compared with the mean of the three levels before it
 THREE = np.float32(CHANGE_SPANS)
 FEWEST = 40  # rows to learn from
+FEWEST_SPANS = 4  # independent levels to learn from, and changes to learn sudden ones from: one for each fold
+FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
 
 
 class Smoother:
@@ -37,11 +39,13 @@ class Smoother:
     def push(self, rows: Array, fresh: bool) -> tuple[int, Array, Array]:
         """`(first, levels, changes)`: the row of `rows` that ends the first level (every further one
         `every` rows on); changes are 0 until there is enough to compare with."""
+        count = len(rows)
         if fresh:
             self._rows.clear()
             self._levels.clear()
             self._seen = 0
-        count = len(rows)
+        elif count == 1 and self._settled:
+            return self._push_one(rows)
         first = self.span - 1 - self._seen  # levels end at stream rows span - 1, span - 1 + every, ...
         if first < 0:
             first %= self.every
@@ -67,6 +71,22 @@ class Smoother:
         if compared < len(levels):
             changes = np.concatenate([np.zeros_like(levels[compared:]), changes])
         return first, levels, changes
+
+    @property
+    def _settled(self) -> bool:
+        """Every row gives a level, and each has a whole history."""
+        return self.every == 1 and self._seen >= self.span + CHANGE_SPANS * self.lag
+
+    def _push_one(self, row: Array) -> tuple[int, Array, Array]:
+        """The usual case, live: one row, one level."""
+        level = row
+        if self.span > 1:
+            level = (sliding_sum(self._rows.extend(row), self.span) / self.span).astype(np.float32)
+        history, lag = self._levels.extend(level), self.lag
+        before = history[:1] + history[lag : lag + 1]
+        before += history[2 * lag : 2 * lag + 1]
+        before /= THREE
+        return 0, level, level - before
 
 
 class Mahalanobis:
@@ -102,17 +122,19 @@ class Mahalanobis:
             raise LearningError(f"{len(rows)} normal rows are too few to learn from: it takes {FEWEST}")
         steps = smallest_steps(rows)
         levels, changes = self._smooth_stretches(rows, starts)
-        if len(levels) < FEWEST:
+        fewest = max(FEWEST, FEWEST_SPANS * self._shape[0] // self._shape[1])
+        if len(levels) < fewest:
             raise LearningError(
                 f"{len(rows)} rows with {len(starts) - 1} gaps leave {len(levels)} averages over"
-                f" {self._shape[0]} rows: it takes {FEWEST}"
+                f" {self._shape[0]} rows: it takes {fewest}"
             )
         watched = self._steady(rows, steps)
-        floor = RESOLUTION_FLOOR * steps / np.sqrt(self._shape[0])
+        floor = np.maximum(RESOLUTION_FLOOR * steps / np.sqrt(self._shape[0]), FAINTEST)
         moving = steps > 0
 
         def fit(seen: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-            mean, deviation = seen.mean(axis=0), np.maximum(seen.std(axis=0), floor)
+            mean = seen.mean(axis=0).astype(np.float32).astype(np.float64)  # as the graph will have it
+            deviation = np.maximum(seen.std(axis=0), floor)
             inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=moving)
             return mean, inverse, _precision((seen - mean) * inverse, watched)
 
@@ -126,6 +148,12 @@ class Mahalanobis:
 
             return score
 
+        notes: tuple[str, ...] = ()
+        if len(changes) < FEWEST_SPANS * self._shape[2]:  # the largest of so few says nothing
+            changes = changes[:0]
+            notes = (
+                "learned from too few rows in a stretch to judge sudden changes: only levels are judged",
+            )
         mean, inverse, precision = fit(levels)
         spread = np.sqrt((changes**2).mean(axis=0)) if len(changes) else np.zeros(self.width)
         jumps = moving & (spread > 0)
@@ -141,6 +169,7 @@ class Mahalanobis:
         return Learned(
             {name: array.astype(np.float32) for name, array in arrays.items()},
             Calibration((max(distance_edge, 1e-6), jump_edge if jump_edge > 0 else 1e30)),
+            notes,
         )
 
     def arm(self, learned: Learned) -> None:
@@ -163,7 +192,7 @@ class Mahalanobis:
         first, levels, changes = self._smoother.push(rows, fresh)
         if not len(levels):
             return None
-        return Job(self, times[first :: self._smoother.every], (levels, changes))
+        return Job(self, times[first :: self._smoother.every] if len(times) > 1 else times, (levels, changes))
 
     def explain(self, job: Job, index: int) -> list[Shift]:
         """Columns by their share of the squared distance, which adds up to 1; of a jump, by how far they jumped."""
@@ -247,29 +276,31 @@ class MahalanobisBank:
         if self._bound is None:
             self._bind()
         assert self._bound is not None
-        if all(len(job.times) <= COLUMNS for job in jobs):
+        longest = 0
+        for job in jobs:
+            longest = max(longest, len(job.times))
+        if longest <= COLUMNS:
             for job in jobs:
-                self._fill(job, slice(0, COLUMNS))
+                levels, changes = job.inputs
+                seat, count = job.head.seat, len(levels)
+                self._level[seat, :, :count] = levels.T
+                self._change[seat, :, :count] = changes.T
             self._bound.run()
             for job in jobs:
                 job.raw = self._scores[:, job.head.seat, 0, : len(job.times)]  # good until the next call
             return
         for job in jobs:
             job.raw = np.empty((2, len(job.times)), np.float32)
-        for start in range(0, max(len(job.times) for job in jobs), COLUMNS):
+        for start in range(0, longest, COLUMNS):
             piece = slice(start, start + COLUMNS)
             for job in jobs:
-                self._fill(job, piece)
+                levels, changes = job.inputs[0][piece], job.inputs[1][piece]
+                self._level[job.head.seat, :, : len(levels)] = levels.T
+                self._change[job.head.seat, :, : len(levels)] = changes.T
             self._bound.run()
             for job in jobs:
                 part = job.raw[:, piece]
                 part[:] = self._scores[:, job.head.seat, 0, : part.shape[1]]
-
-    def _fill(self, job: Job, piece: slice) -> None:
-        levels, changes = job.inputs
-        rows, seat = levels[piece], job.head.seat
-        self._level[seat, :, : len(rows)] = rows.T
-        self._change[seat, :, : len(rows)] = changes[piece].T
 
     def _bind(self) -> None:
         heads, width = len(self._heads), self._width

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -46,8 +47,7 @@ class Tail:
         self._start = self._stop = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
+class Windows(NamedTuple):
     """Consecutive windows of one unbroken stretch: n of them, `hop` rows apart."""
 
     times: list[float]  # (n,) Unix seconds of each window's last sample, rounded to the microsecond
@@ -115,7 +115,7 @@ class Windower:
         edges = np.flatnonzero(np.diff(np.concatenate(([False], whole, [False]))))
         for start, stop in edges.reshape(-1, 2).tolist():
             for piece in self._push(number + start, rate_hz, values[start:stop]):
-                pieces.append(replace(piece, rows=piece.rows.copy()))  # the next one reuses the buffer
+                pieces.append(piece._replace(rows=piece.rows.copy()))  # the next one reuses the buffer
         return pieces
 
     def restart(self) -> None:
