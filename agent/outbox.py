@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from agent.messages import Message
 
@@ -54,6 +55,9 @@ class Stored:
     message: Message
 
 
+O = TypeVar("O", bound="Outbox")  # Self is Python 3.11's
+
+
 class Outbox:
     """Messages that have not reached the broker. Two threads may use it: one that puts, one that sends.
 
@@ -92,7 +96,7 @@ class Outbox:
         with self._lock:
             self._shut()
 
-    def __enter__(self) -> Outbox:
+    def __enter__(self: O) -> O:
         self.open()
         return self
 

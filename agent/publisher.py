@@ -125,10 +125,10 @@ class Publisher:
         self._bell.ring()
         if self._thread is not None:
             self._thread.join(timeout_s + TURN_S)
-            if self._thread.is_alive():
-                logger.warning("the publisher did not stop within %g s", timeout_s)
-            else:
-                self._bell.close()
+        if self.alive:
+            logger.warning("the publisher did not stop within %g s", timeout_s)
+        else:
+            self._bell.close()
 
     def retain(self, message: Message) -> None:
         """Keep a topic at this message: now if connected, and again at every connect. From any thread.

@@ -152,6 +152,8 @@ class Session:
             if context is not None:
                 context.abandon()
         self._reached.set()
+        if self.stage == "ended":  # closed while it was on its way: nobody waits any more
+            self._hang_up()
         bell.ring()
 
     def turn(self, bell: Bell, timeout_s: float) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.messages import Message, Topics
-from agent.outbox import Outbox
+from agent.outbox import Outbox, OutboxError
 from agent.publisher import Answer, Backoff, BrokerOptions, Publisher, RequestError
 from tests.agent.brokers import HOST, Broker, Iotcore, Mosquitto, Subscriber, until
 
@@ -240,6 +240,34 @@ def test_a_message_larger_than_the_broker_takes_is_given_up_and_said(
         until(lambda: not agent.outbox.waiting, "delivered or given up")
         assert (agent.outbox.lost, agent.publisher.status.delivered) == (1, 1)
     assert "at most 2000 bytes" in caplog.text
+
+
+class FullDisk(Outbox):
+    """An outbox that cannot delete: on a full disk that needs room, too."""
+
+    full = True
+
+    def ack(self, ids: Iterable[int]) -> None:
+        if self.full:
+            raise OutboxError("the disk is full")
+        super().ack(ids)
+
+
+def test_what_has_arrived_but_cannot_be_deleted_is_not_sent_again(broker: Broker, tmp_path: Path) -> None:
+    with FullDisk(tmp_path / "outbox.db") as outbox, Subscriber(broker.port) as ears:
+        publisher = Publisher(options(broker), outbox, TOPICS, backoff=QUICK)
+        publisher.start()
+        outbox.put_all([event(seq) for seq in range(1, 51)])
+        until(lambda: "disk is full" in publisher.status.last_error, "it says so")
+        broker.kill()
+        until(lambda: not publisher.status.connected, "lost")
+        broker.start()
+        outbox.put(event(51))
+        outbox.full = False
+        until(lambda: not outbox.waiting, "all are deleted at last")
+        assert publisher.status.delivered == 51
+        publisher.stop()
+        assert len(ears.on(TOPICS.event)) <= 51 + options(broker).max_inflight
 
 
 def test_the_publisher_opens_no_socket_but_the_brokers(broker: Broker, tmp_path: Path) -> None:
