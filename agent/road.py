@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent import messages
+from agent import memory, messages
 from agent.alerts import Alert, Event, Rule, advance, happened
 from agent.assemble import baseline_path, load_baseline, make_monitor
 from agent.config import Config, ConfigError
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.5  # longest a turn waits for readings
 SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
 MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
+LEAN_S = 5.0  # after the latest monitor was assembled, or has learned
 BLIND_S = 30.0  # readings but no whole window for so long (or ten windows): blind
 SILENCE = Rule(on_delay_s=0.0, off_delay_s=0.0, off_level=1.0, critical_level=10.0, flood_per_hour=12)
 
@@ -59,6 +60,7 @@ class Road:
         self._progress: dict[str, tuple[int, float]] = {}  # windows at the last tick they moved, and when
         self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
         self._saved_at = time.monotonic()
+        self._lean_at = math.inf  # when to give back what starting and learning needed
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self.states: dict[str, MonitorState] = {}
@@ -129,6 +131,7 @@ class Road:
                 self._set_aside(path, "broken", config.name, str(error))
             self._pipeline.add(monitor)
             self._monitors[config.name] = monitor
+            self._lean_at = time.monotonic() + LEAN_S
             for about in ("machine", "sensor"):
                 self._publisher.retain(messages.alert_cleared(config.name, self._topics, about))
             status = monitor.status()
@@ -170,6 +173,9 @@ class Road:
     # Once every TICK_S.
 
     def _tick(self, now: float) -> None:
+        if now >= self._lean_at:
+            self._lean_at = math.inf
+            memory.release()
         self._emit(self._listen_for_silence(now))
         for name in self._config.monitors:
             self._state(name, now)
@@ -296,4 +302,5 @@ class Road:
                     "monitor %s has learned from %d rows and is armed", monitor.name, baseline.origin.rows
                 )
             monitor.unsaved = False
+            self._lean_at = time.monotonic() + LEAN_S
             self.trouble.pop(f"baseline of {monitor.name}", None)
