@@ -10,6 +10,8 @@ from pathlib import Path
 
 MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ +(/.*)$")
 
+CLEAN = re.compile(r"^(?:Private_Dirty|Anonymous): +0 kB$", re.M)
+
 
 def release() -> None:
     """Unmap the pages of code that was run so far, and trim the heap.
@@ -34,9 +36,8 @@ def _code() -> Iterator[tuple[int, int]]:
     for block in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", text):
         head, _, body = block.partition("\n")
         mapping = MAPPING.match(head)
-        if mapping and mapping[3] == "r-xp" and re.search(r"^Private_Dirty: +0 kB$", body, re.M):
-            if re.search(r"^Anonymous: +0 kB$", body, re.M):
-                yield int(mapping[1], 16), int(mapping[2], 16)
+        if mapping and mapping[3] == "r-xp" and len(CLEAN.findall(body)) == 2:
+            yield int(mapping[1], 16), int(mapping[2], 16)
 
 
 def resident() -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 HERE = Path(__file__).resolve().parent
 RECORDING = "machine_temperature_system_failure.csv"
+FAULT_AT_S = 90.0  # of the synthetic machine's time, as demo.yaml has it
 LONGEST_S = 60.0  # of a demo that is not watched
 BROKER_S = 10.0  # for the broker to answer
 
@@ -52,7 +54,8 @@ def main(watch: bool = False, broker: str | None = None) -> int:
             return 2
         print(INTRODUCTION, flush=True)
         device = f"demo-{os.getpid()}" if broker else "demo"
-        config = _configure(state, device, host, port, watch)
+        began = float(int(time.time()))
+        config = _configure(state, device, host, port, watch, began)
         try:
             ear = Ear(host, port, device)
         except OSError as error:
@@ -62,7 +65,7 @@ def main(watch: bool = False, broker: str | None = None) -> int:
         print(f"  listening on mqtt://{host}:{port} to tocsin/{device}/event\n", flush=True)
         ended = _run_daemon(config, state / "daemon.log", None if watch else LONGEST_S)
         ear.settle()
-        print(summary(ear, watch, ended), flush=True)
+        print(summary(ear, watch, ended, began), flush=True)
         if ended not in (0, None) and not watch:
             print((state / "daemon.log").read_text()[-2000:], file=sys.stderr)
         return 0 if watch or (ended == 0 and _heard_what_matters(ear)) else 1
@@ -143,13 +146,17 @@ def label_of(event: dict[str, Any], windows: list[tuple[float, float]]) -> int |
     return next((i for i, (start, end) in enumerate(windows) if start <= at <= end), None)
 
 
-def summary(ear: Ear, watched: bool, ended: int | None) -> str:
-    """What was heard, and no more."""
+def summary(ear: Ear, watched: bool, ended: int | None, began: float) -> str:
+    """What was heard, and no more; `began` is the time of the synthetic machine's first sample, Unix seconds."""
     windows = labels()
     raised = [event for event in ear.events if event["kind"] == "raised" and event["about"] == "machine"]
     furnace = [event for event in raised if event["monitor"] == "furnace"]
     motor = [event for event in raised if event["monitor"] == "motor"]
-    lines = ["", "What was heard", f"  furnace (real): {_hits(furnace, windows)} of {len(windows)} labelled anomalies"]
+    lines = [
+        "",
+        "What was heard",
+        f"  furnace (real): {_hits(furnace, windows)} of {len(windows)} labelled anomalies",
+    ]
     for i, (start, end) in enumerate(windows):
         inside = [event for event in furnace if label_of(event, windows) == i]
         name = f"    {i + 1}. {_day(start)} to {_day(end)}" + (", the catastrophic failure" if i == 3 else "")
@@ -157,13 +164,19 @@ def summary(ear: Ear, watched: bool, ended: int | None) -> str:
             late = (_seconds(inside[0]["time"]) - start) / (end - start)
             lines.append(f"{name}: heard {100 * late:.0f} % into the window, {inside[0]['time'][:16]}")
         else:
-            lines.append(f"{name}: not heard" + (" (the benchmark calls it difficult to detect)" if i == 2 else ""))
+            lines.append(
+                f"{name}: not heard" + (" (the benchmark calls it difficult to detect)" if i == 2 else "")
+            )
     outside = [event for event in furnace if label_of(event, windows) is None]
     lines.append(f"    false alarms (outside every window): {len(outside)} in 79 days{_list(outside)}")
     lines.append(f"  motor (synthetic): {len(motor)} alarm{'s' if len(motor) != 1 else ''}")
     for event in motor[:1]:
         features = ", ".join(moved["feature"] for moved in event["moved"][:3])
-        lines.append(f"    what moved most: {features}")
+        after = _seconds(event["time"]) - began - FAULT_AT_S
+        when = (
+            f"{after:.1f} s of its time after the fault began" if after >= 0 else "before there was a fault"
+        )
+        lines.append(f"    heard {when}; what moved most: {features}")
     counters = ear.agent.get("counters", {})
     if counters:
         share = 100 * counters["cpu_seconds"] / max(counters["up_seconds"], 1e-9)
@@ -175,13 +188,16 @@ def summary(ear: Ear, watched: bool, ended: int | None) -> str:
         lines.append(f"  {ear.doubles} events came twice, known by their id")
     if ended is None and not watched:
         lines.append(f"  stopped after {LONGEST_S:.0f} s: this machine was too slow to hear all of it")
-    command = "tocsin" if Path(sys.argv[0]).name == "tocsin" else "python -m agent"
+    command = "tocsin"
+    if shutil.which("tocsin") is None:
+        mine = Path(sys.argv[0])
+        command = os.path.relpath(mine) if mine.name == "tocsin" else "python -m agent"
     lines += [
         "",
         "Next",
-        f"  {command} init > tocsin.yaml             a configuration for what this machine has",
-        f"  {command} replay YOUR-RECORDING.csv      what would it have heard in your data?",
-        f"  {command} run -c tocsin.yaml             listen",
+        f"  {command} init -o tocsin.yaml          a configuration for what this machine has",
+        f"  {command} replay YOUR-RECORDING.csv    what would it have heard in your data?",
+        f"  {command} run -c tocsin.yaml           listen",
     ]
     return "\n".join(lines)
 
@@ -193,13 +209,14 @@ def _heard_what_matters(ear: Ear) -> bool:
     return 3 in hits and any(event["monitor"] == "motor" for event in raised)
 
 
-def _configure(state: Path, device: str, host: str, port: int, watch: bool) -> Path:
+def _configure(state: Path, device: str, host: str, port: int, watch: bool, began: float) -> Path:
     """demo.yaml with this run's broker and folder."""
     config = yaml.safe_load((HERE / "demo.yaml").read_text())
     config["device"], config["state_dir"] = device, str(state / "state")
     config["broker"] = {"host": host, "port": port}
     furnace, motor = config["sensors"]["furnace"], config["sensors"]["motor"]
     furnace["file"] = str(HERE / furnace["file"])
+    motor["start"] = began
     if watch:
         furnace["repeat"] = True
         del motor["duration_s"]
