@@ -263,7 +263,8 @@ def _embedded_broker() -> Iterator[tuple[str, int]]:
         stderr=subprocess.PIPE,
         cwd=HERE.parent.parent,
     )
-    assert broker.stdin is not None and broker.stderr is not None
+    assert broker.stdin is not None
+    assert broker.stderr is not None
     try:
         end = time.monotonic() + BROKER_S
         while True:
