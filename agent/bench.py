@@ -23,6 +23,7 @@ from agent.pipeline import Monitor, Pipeline
 from agent.progress import Progress
 from agent.stopwatch import Part, stopwatch
 from agent.weight import START, Load, Noise, weigh
+from models.session import VERSION
 from models.window import Array, Windows
 from sensors.base import Channel, Kind, Reading, Sensor
 
@@ -132,8 +133,6 @@ def command(config: Config | None, *, seconds: float, as_json: bool) -> int:
 
 def report(config: Config | None, seconds: float, *, weighed: bool = True) -> Report:
     """Measure; `seconds` for each of the three measurements of each monitor."""
-    import onnxruntime
-
     costs: list[Cost] = []
     left_out: dict[str, str] = {}
     memory: Memory | None = None
@@ -153,7 +152,7 @@ def report(config: Config | None, seconds: float, *, weighed: bool = True) -> Re
     return Report(
         machine=_machine(),
         python=platform.python_version(),
-        onnxruntime=onnxruntime.__version__,
+        onnxruntime=VERSION,
         numpy=np.__version__,
         monitors=costs,
         memory=memory,
@@ -266,6 +265,10 @@ class _Road:
                 self._pipeline.push([reading])
             self._row += 64 * size
         return self.monitor.armed
+
+    def push(self, reading: Reading) -> None:
+        """One reading of one's own."""
+        self._pipeline.push([reading])
 
     def best_us(self, size: int, seconds: float, parts: dict[str, Part] | None = None) -> float:
         """Microseconds of CPU for each window, `size` rows at a time: the best of many passes."""

@@ -20,6 +20,7 @@ import onnxruntime
 if onnxruntime.__version__.startswith("1.21."):
     raise ImportError("onnxruntime 1.21 dies of an illegal instruction on a Raspberry Pi 4: install another")
 
+VERSION: str = onnxruntime.__version__
 GRAPHS = Path(__file__).resolve().parent / "graphs"
 
 
