@@ -1,0 +1,15 @@
+"""What all tests run under: no deadline that a busy machine could miss, and nothing of the caller's service."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY", "JOURNAL_STREAM"):
+    os.environ.pop(name, None)  # a test run under systemd is not the service
+
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)  # the same examples on every machine
+settings.load_profile("ci" if os.environ.get("CI") else "here")
