@@ -42,6 +42,8 @@ class Learner:
     _times: list[float] = field(default_factory=list, repr=False)
     _starts: list[int] = field(default_factory=list)
     _broken: bool = False  # the latest row was forgotten
+    _stuck: int = 0  # rows forgotten so far
+    _strays: int = 0
 
     def add(self, times: Sequence[float], rows: Array, fresh: bool) -> None:
         """Append consecutive rows `(n, columns)`; `fresh` when they do not follow the ones before."""
@@ -64,6 +66,8 @@ class Learner:
         stuck = stuck_rows(rows)
         strays = stray_rows(rows, ~stuck)
         keep = ~(stuck | strays)
+        self._stuck += int(stuck.sum())
+        self._strays += int(strays.sum())
         fresh = np.zeros(len(rows), bool)
         fresh[self._starts] = True
         breaks = fresh | np.concatenate(([True], ~keep[:-1]))
@@ -72,8 +76,8 @@ class Learner:
             rows[keep],
             times[keep],
             starts,
-            int(stuck.sum()),
-            int(strays.sum()),
+            self._stuck,
+            self._strays,
             tuple(np.flatnonzero((rows[keep] == rows[keep][:1]).all(axis=0)).tolist()),
         )
         if len(lesson.rows) >= self.needed or self.needed - len(lesson.rows) <= 0.02 * self.needed:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Times = NDArray[np.floating[Any]]
+Values = NDArray[np.float32]
+
 START = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 
 
-def write_csv(path: Path, times: NDArray[np.float64], values: NDArray[np.float32]) -> None:
+def write_csv(path: Path, times: Times, values: Values) -> None:
     """Rows as a logger writes them: NaN as an empty cell."""
     names = [f"c{i + 1}" for i in range(values.shape[1])]
     lines = [",".join(["time", *names])]
@@ -19,7 +23,7 @@ def write_csv(path: Path, times: NDArray[np.float64], values: NDArray[np.float32
     path.write_text("\n".join(lines) + "\n")
 
 
-def slow(seed: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def slow(seed: int = 1) -> tuple[Times, Values]:
     """1,500 rows of three channels at 1 Hz with all that goes wrong: jitter, gaps of every length, NaN, faults."""
     random = np.random.default_rng(seed)
     rows = 1500
@@ -36,7 +40,7 @@ def slow(seed: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     return times, values
 
 
-def fast(rate_hz: float = 3200.0) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def fast(rate_hz: float = 3200.0) -> tuple[Times, Values]:
     """40 s of two axes whose sample times fall between microseconds, with a fault, a gap and a NaN."""
     random = np.random.default_rng(2)
     rows = int(40 * rate_hz)
@@ -50,7 +54,7 @@ def fast(rate_hz: float = 3200.0) -> tuple[NDArray[np.float64], NDArray[np.float
     return times, values
 
 
-def step(rows: int = 900, learned: int = 300) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def step(rows: int = 900, learned: int = 300) -> tuple[Times, Values]:
     """Three channels at 1 Hz: quiet, then from row 2 * learned on the first is 8 higher for 100 rows."""
     random = np.random.default_rng(5)
     values = random.normal((20.0, 5.0, 0.1), (0.5, 0.2, 0.01), (rows, 3)).astype(np.float32)
