@@ -5,19 +5,34 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.detector import Learned
 
 FORMAT = 1
 LARGEST_BYTES = 64 * 2**20  # of a file worth reading
+DAMAGE = (  # what a damaged zip, and a sound one that holds no baseline, make of being read
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    msgspec.MsgspecError,
+)
 
 
 class BaselineError(Exception):
@@ -50,6 +65,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     detector: str
     belongs_to: dict[str, str]  # what the configuration was, in words: sensor, channels, window, graph ...
     edges: tuple[float, ...]
+    arrays: tuple[str, ...]  # their names: a damaged index hides some
     origin: Origin
 
 
@@ -78,6 +94,7 @@ def save(path: Path, baseline: Baseline, belongs_to: Mapping[str, str]) -> None:
         detector=baseline.detector,
         belongs_to=dict(belongs_to),
         edges=baseline.learned.calibration.edges,
+        arrays=tuple(baseline.learned.arrays),
         origin=baseline.origin,
     )
     content = io.BytesIO()
@@ -102,14 +119,10 @@ def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
     """The baseline in `path`. Raises FileNotFoundError, BrokenBaseline, and ForeignBaseline when it was
     learned under another configuration than `belongs_to`."""
     try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise BrokenBaseline(f"{path}: larger than any baseline ({path.stat().st_size} bytes)")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = msgspec.json.decode(arrays.pop("meta").tobytes(), type=Meta)
+        meta, arrays = _read(path)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
+    except DAMAGE as error:
         raise BrokenBaseline(f"{path}: not a whole baseline ({error})") from None
     if meta.format != FORMAT:
         raise ForeignBaseline(f"{path}: format {meta.format}, this version reads {FORMAT}: learn again")
@@ -123,3 +136,27 @@ def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
         raise ForeignBaseline(f"{path}: learned under another configuration: {told}: learn again")
     learned = Learned(arrays, Calibration(meta.edges), meta.origin.notes)
     return Baseline(learned=learned, origin=meta.origin, detector=meta.detector)
+
+
+def _read(path: Path) -> tuple[Meta, dict[str, NDArray[Any]]]:
+    """What the file holds. Every member is read whole first, for only then has its checksum been compared."""
+    if path.stat().st_size > LARGEST_BYTES:
+        raise ValueError(f"{path.stat().st_size} bytes are larger than any baseline")
+    arrays: dict[str, NDArray[Any]] = {}
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST_BYTES:
+            raise ValueError("unpacked it is larger than any baseline")
+        for member in archive.infolist():
+            content = io.BytesIO(archive.read(member))
+            arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(
+                content, allow_pickle=False
+            )
+    meta = msgspec.json.decode(arrays.pop("meta").tobytes(), type=Meta)
+    if not meta.edges or min(meta.edges) <= 0:
+        raise ValueError(f"edges {meta.edges}")
+    if set(arrays) != set(meta.arrays):
+        raise ValueError(f"{', '.join(arrays) or 'nothing'} instead of {', '.join(meta.arrays)}")
+    strange = [name for name, array in arrays.items() if array.dtype != np.float32]
+    if strange:
+        raise ValueError(f"{', '.join(strange)} not in single precision")
+    return meta, arrays
