@@ -126,8 +126,7 @@ class Iotcore(Broker):
         require(importlib.util.find_spec("iotcore") is not None, "iotcore is not installed")
 
     def command(self) -> list[str]:
-        options = f'{{"port": {self.port}, "listen": "{HOST}"}}'
-        return [sys.executable, "-m", "iotcore._serve", options]
+        return [sys.executable, "-m", "agent.demo.broker", "--port", str(self.port)]
 
 
 class Subscriber:
