@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -22,14 +23,16 @@ from agent.inbox import Inbox
 from agent.messages import AgentState, Topics
 from agent.outbox import Outbox, OutboxError
 from agent.publisher import BrokerOptions, Publisher, RequestError, Tls
-from agent.reader import Reader
+from agent.reader import Reader, left_out
 from agent.road import Road
 
 logger = logging.getLogger(__name__)
 
 TURN_S = 1.0  # of the main thread
+LAST_TURN_S = 0.1  # of the main thread, when it only waits for the last event to leave
 AGENT_STATE_S = 30.0  # between two of the agent's own retained states, when nothing changes
 STILL_S = 20.0  # a thread that has not turned for so long stands still; the watchdog is no longer fed
+READY_S = 10.0  # a sensor that takes longer to open is not waited for
 READERS_STOP_S, ROAD_STOP_S, PUBLISH_STOP_S = 3.0, 10.0, 5.0
 FLUSH_S = 30.0  # when all sensors have come to their end: how long the broker is waited for
 
@@ -37,43 +40,50 @@ FLUSH_S = 30.0  # when all sensors have come to their end: how long the broker i
 def run(config: Config) -> int:
     """Listen until SIGTERM or SIGINT, or until every sensor has come to its end. Returns the exit code.
 
-    Raises ConfigError for what only shows at start: an unreadable password, no right to the state directory.
+    Raises ConfigError for what only shows at start: an unreadable password.
     """
     _log_to_stderr(config.log_level)
-    answer = config.runtime_dir / "status.json"
-    try:
-        with (
-            Lock(config.state_dir, answer),
-            Outbox(config.state_dir / "outbox.db", config.outbox.max_size_bytes) as outbox,
-        ):
-            return Daemon(config, outbox).run()
-    except AlreadyRunning as error:
-        print(f"tocsin: {error}", file=sys.stderr)
-        return 2
-    except (OSError, OutboxError) as error:
-        print(f"tocsin: state_dir {config.state_dir} cannot be used: {error}", file=sys.stderr)
-        return 2
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # whoever asks before there is an answer must not end us
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(Lock(config.state_dir, config.runtime_dir / status.FILE))
+            outbox = stack.enter_context(Outbox(config.state_dir / "outbox.db", config.outbox.max_size_bytes))
+            daemon = Daemon(config, outbox)
+        except AlreadyRunning as error:
+            print(f"tocsin: {error}", file=sys.stderr)
+            return 2
+        except (OSError, OutboxError) as error:
+            print(f"tocsin: state_dir {config.state_dir} cannot be used: {error}", file=sys.stderr)
+            return 2
+        code = daemon.run()
+        if daemon.wedged:  # what it holds, an orderly end would wait for; the files are whole without one
+            logging.shutdown()
+            os._exit(code)
+        return code
 
 
 class Daemon:
     """The composition root. The main thread only watches; it owns no part of the road."""
 
     def __init__(self, config: Config, outbox: Outbox) -> None:
+        """Raises ConfigError and OutboxError."""
         self._config, self._outbox = config, outbox
         self._topics = Topics(config.broker.prefix, config.device)
         self._publisher = Publisher(broker_options(config), outbox, self._topics, answer=self._answer)
-        inbox = Inbox()
+        self._inbox = Inbox()
         self._readers: dict[str, Reader] = {}
-        self._road = Road(config, inbox, outbox, self._publisher, self._readers)
+        self._road = Road(config, self._inbox, outbox, self._publisher, self._readers)
         for name, sensor in config.sensors.items():
-            self._readers[name] = Reader(make_sensor(sensor), inbox, self._road.opened)
+            self._readers[name] = Reader(make_sensor(sensor), self._inbox, self._road.opened)
         self._notifier = Notifier()
         self._started, self._started_at = time.monotonic(), time.time()
         self._said: tuple[object, ...] = ()
         self._said_at = 0.0
+        self._ended_at: float | None = None  # monotonic, when the last sensor came to its end
         self._stopping = False
         self._asked = False
         self._crashed = threading.Event()
+        self.wedged = False  # a thread of ours did not end
 
     def run(self) -> int:
         """Start everything, watch it, stop everything. The exit code."""
@@ -89,23 +99,19 @@ class Daemon:
         logger.info("tocsin %s listens on %s as %s", _version(), ", ".join(self._readers), self._topics.root)
         code = self._watch(wake_r)
         self._notifier.tell("STOPPING=1")
-        if not self._shut_down(flush=not self._stopping and code == 0):
-            code = code or 1
+        self._shut_down()
         logger.info("stopped")
-        return code
+        return code or int(self.wedged)
 
     def _watch(self, wake: int) -> int:
-        ready = False
-        selector = selectors.DefaultSelector()
-        selector.register(wake, selectors.EVENT_READ)
+        """Until there is a reason to stop; the exit code."""
         turn_s = min(TURN_S, (self._notifier.watchdog_s or 60.0) / 4)
-        with selector:
+        with selectors.DefaultSelector() as selector:
+            selector.register(wake, selectors.EVENT_READ)
             while True:
-                selector.select(turn_s)
-                try:
+                selector.select(turn_s if self._ended_at is None else LAST_TURN_S)
+                with contextlib.suppress(BlockingIOError):
                     os.read(wake, 4096)
-                except BlockingIOError:
-                    pass
                 if self._asked:
                     self._asked = False
                     status.write(self._config.runtime_dir, self.snapshot())
@@ -114,18 +120,39 @@ class Daemon:
                     return 2
                 if self._crashed.is_set():
                     return 1
-                if self._stopping:
+                if self._stopping or self._nothing_left():
                     return 0
-                if self._readers and all(reader.phase == "finished" for reader in self._readers.values()):
-                    logger.info("every sensor has come to its end: nothing is left to listen to")
-                    return 0
-                if not ready and all(reader.phase != "opening" for reader in self._readers.values()):
-                    ready = True
+                if not self._road.underway and self._ready():
+                    self._road.underway = True
                     self._notifier.tell("READY=1")
                 still = self.standing_still()
                 if not still:
                     self._notifier.tell("WATCHDOG=1", f"STATUS={self._in_a_line()}")
                 self._say_state(still)
+
+    def _ready(self) -> bool:
+        """Each sensor is listened to, or has failed for the first time, or takes too long."""
+        settled = all(
+            name in self._road.assembled or reader.failures for name, reader in self._readers.items()
+        )
+        return settled or time.monotonic() - self._started > READY_S
+
+    def _nothing_left(self) -> bool:
+        """All sensors were recordings, all have been heard to their end, and the broker has all that came of it, or
+        cannot be waited for any longer."""
+        now = time.monotonic()
+        if self._ended_at is None:
+            if all(reader.phase == "finished" for reader in self._readers.values()) and self._inbox.idle:
+                self._ended_at = now
+                logger.info("every sensor has come to its end: nothing is left to listen to")
+            return False
+        waiting = self._outbox.waiting
+        if waiting and now - self._ended_at > FLUSH_S:
+            logger.warning(
+                "%d events wait in %s for the broker, and the next start", waiting, self._outbox.path
+            )
+            return True
+        return not waiting
 
     def standing_still(self) -> str:
         """Which part of the road does not move; "" when all do. One wedged sensor is an alert, all are a stop."""
@@ -153,6 +180,8 @@ class Daemon:
                     "rows": reader.rows,
                     "rate_hz": reader.sensor.rate_hz,
                     "last_reading_s": round(time.monotonic() - reader.heard, 1),
+                    "dropped": self._inbox.dropped(name),
+                    "left_out": left_out(reader.sensor),
                 }
                 for name, reader in self._readers.items()
             },
@@ -160,7 +189,8 @@ class Daemon:
 
     def _state(self, still: str) -> AgentState:
         connection = self._publisher.status
-        problems = [f"{still} stands still"] if still else []
+        problems = ["a thread died of the agent's own fault: see its log"] if self._crashed.is_set() else []
+        problems += [f"{still} stands still"] if still else []
         problems += list(self._road.trouble.values())
         if self._outbox.set_aside:
             problems.append(f"outbox set aside: {self._outbox.set_aside}")
@@ -212,19 +242,19 @@ class Daemon:
         where = "connected" if self._publisher.status.connected else "not connected"
         return f"{armed} of {len(self._config.monitors)} monitors armed, broker {where}"
 
-    def _shut_down(self, *, flush: bool) -> bool:
+    def _shut_down(self) -> None:
         for reader in self._readers.values():
             reader.stop()
         end = time.monotonic() + READERS_STOP_S
         for name, reader in self._readers.items():
             if not reader.join(max(0.0, end - time.monotonic())):
                 logger.warning("sensor %s does not let go of its driver; leaving it behind", name)
-        moved = self._road.stop(ROAD_STOP_S) if self._road.mistake is None else True
-        if not moved:
+        if not self._road.stop(ROAD_STOP_S):
             logger.error("the pipeline does not end; its newest state is not saved")
+            self.wedged = True
         self._publisher.retain(messages.agent_state(self._state(""), self._topics))
-        self._publisher.stop(FLUSH_S if flush else PUBLISH_STOP_S)
-        return moved
+        self._publisher.stop(PUBLISH_STOP_S)
+        self.wedged |= self._publisher.alive
 
     def _answer(self, verb: str, request: dict[str, object]) -> object:
         if verb == "status":

@@ -11,14 +11,24 @@ import time
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from agent.messages import Clock
 
 PAGE_BYTES = resource.getpagesize()
+LOCK_S = 0.5  # how long a lock held by another is tried for
+NOTICE_S = 1.0  # a systemd that takes no notices for so long misses one
 
 
 class AlreadyRunning(Exception):
     """Another agent works in this state directory."""
+
+
+class Holder(NamedTuple):
+    """Who works in a state directory."""
+
+    process: int | None  # None: it has the directory, but has not said yet who it is
+    answer: Path | None  # where it writes its answer; None: it does not answer
 
 
 class Lock:
@@ -31,13 +41,18 @@ class Lock:
         """Raises AlreadyRunning, and OSError where the directory cannot be used."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            raise AlreadyRunning(
-                f"process {holder(self._path.parent)} already works in {self._path.parent}"
-            ) from None
+        end = time.monotonic() + LOCK_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:  # `holder` has it for a moment; the agent before us may be about to end
+                if time.monotonic() > end:
+                    os.close(file)
+                    found = holder(self._path.parent)
+                    who = f"process {found.process}" if found and found.process else "another process"
+                    raise AlreadyRunning(f"{who} already works in {self._path.parent}") from None
+                time.sleep(0.02)
         os.ftruncate(file, 0)
         content = {"pid": os.getpid(), "answer": str(self._answer) if self._answer else None}
         os.write(file, json.dumps(content).encode())
@@ -50,30 +65,30 @@ class Lock:
         os.close(self._file)
 
 
-def holder(state_dir: Path) -> int | None:
-    """Process id of the agent that works in this directory; None where none does. Raises OSError."""
+def holder(state_dir: Path) -> Holder | None:
+    """Who works in this directory; None where nobody does. Raises OSError."""
     try:
         with open(state_dir / "lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
             except BlockingIOError:
-                return int(json.load(file)["pid"])
+                said = file.read()
     except FileNotFoundError:
-        pass
-    return None
-
-
-def answer_path(state_dir: Path) -> Path | None:
-    """Where the agent of this directory writes its answer."""
-    answer = json.loads((state_dir / "lock").read_text()).get("answer")
-    return Path(answer) if answer else None
+        return None
+    try:
+        found = json.loads(said)
+        return Holder(int(found["pid"]), Path(found["answer"]) if found["answer"] else None)
+    except (ValueError, KeyError, TypeError):  # it is only just beginning to write
+        return Holder(None, None)
 
 
 class Notifier:
     """Tells systemd what sd_notify(3) would; does nothing where systemd did not start us."""
 
     def __init__(self) -> None:
-        self._address = os.environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address  # "@": an abstract one
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_s = int(microseconds) / 1e6 if microseconds.isdigit() and mine else None
@@ -83,6 +98,7 @@ class Notifier:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(NOTICE_S)
             try:
                 out.sendto("\n".join(lines).encode(), self._address)
             except OSError:

@@ -353,7 +353,7 @@ class Publisher:
                 session.close()
             return True
         if self._farewell is None and (
-            now >= stop_by - 1.0 or (not self._flying and not self.outbox.waiting)
+            now >= stop_by - 1.0 or not (self._flying or self._unsent or self.outbox.waiting)
         ):
             offline = Message(self.topics.availability, messages.OFFLINE, 1, True, "state", "")
             self._farewell = session.publish(offline)

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from agent.inbox import Inbox
-from sensors.base import Sensor, SensorError
+from sensors.base import Reading, Sensor, SensorError
 
 logger = logging.getLogger(__name__)
 
 READ_S = 0.5  # longest a read blocks, and so how soon a healthy reader notices a stop
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0  # between tries to open; doubling
+STABLE_S = 10.0  # readings for so long end a row of failures: a loose plug does not fill the log
 
 Phase = Literal["opening", "reading", "failed", "finished", "stopped"]
 
@@ -23,7 +24,8 @@ class Reader:
     """Owns the sensor and the thread `read:<sensor>`. What it shares are plain values that only it writes."""
 
     def __init__(self, sensor: Sensor, inbox: Inbox, opened: Callable[[Sensor], None]) -> None:
-        """`opened(sensor)` is called in this thread each time the sensor has been opened, before its first reading."""
+        """`opened(sensor)` is called in this thread each time the sensor has been opened, before its first reading;
+        it may refuse it with a SensorError."""
         self.sensor, self._inbox, self._opened = sensor, inbox, opened
         self.phase: Phase = "opening"
         self.error = ""  # the latest, in words; "" once readings come again
@@ -31,6 +33,7 @@ class Reader:
         self.rows = 0
         self.beat = time.monotonic()  # of the loop's latest turn
         self.heard = time.monotonic()  # when the latest reading came
+        self._reading_since = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read:{sensor.name}", daemon=True)
 
@@ -47,10 +50,6 @@ class Reader:
         return not self._thread.is_alive()
 
     @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    @property
     def ended(self) -> bool:
         """Ended as it should: at the end of a recording, or asked to."""
         return self.phase in ("finished", "stopped")
@@ -60,19 +59,18 @@ class Reader:
         while not self._stop.is_set():
             try:
                 self._read_on()
-                pause = FIRST_PAUSE_S
-                if self.sensor.finished:
-                    self.phase = "finished"
-                    logger.info("sensor %s has come to its end", self.sensor.name)
-                    return
             except (SensorError, OSError) as error:
-                if self.phase == "reading":
+                if self.phase == "reading" and time.monotonic() - self._reading_since >= STABLE_S:
                     pause = FIRST_PAUSE_S
                 self._failed(str(error), pause)
+            self._close()
+            if self.sensor.finished:  # also when its last word was an error: there is no more of it
+                logger.info("sensor %s has come to its end%s", self.sensor.name, _left_out(self.sensor))
+                self.phase = "finished"
+                return
+            if self.phase == "failed":
                 self._pause(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
-            finally:
-                self.sensor.close()
         self.phase = "stopped"
 
     def _read_on(self) -> None:
@@ -84,30 +82,51 @@ class Reader:
         while not self._stop.is_set():
             reading = sensor.read(READ_S)
             self.beat = time.monotonic()
-            if reading is None:
-                if sensor.finished:
-                    return
-                continue
-            if self.phase != "reading":
-                if self.error:
-                    logger.info("sensor %s reads again", sensor.name)
-                self.phase, self.error = "reading", ""
-            self.heard = self.beat
-            self.rows += len(reading.values)
-            if sensor.waits:
-                while not self._inbox.put(reading, wait_s=READ_S) and not self._stop.is_set():
-                    self.beat = time.monotonic()
-            else:
-                self._inbox.put(reading)
+            if reading is not None:
+                self._hear(reading)
+            elif sensor.finished:
+                return
+
+    def _hear(self, reading: Reading) -> None:
+        if self.phase != "reading":
+            if self.error:
+                logger.info("sensor %s reads again", self.sensor.name)
+            self.phase, self.error, self._reading_since = "reading", "", self.beat
+        self.rows += len(reading.values)
+        if self.sensor.waits:
+            while not self._inbox.put(reading, wait_s=READ_S) and not self._stop.is_set():
+                self.beat = time.monotonic()
+        else:
+            self._inbox.put(reading)
+        self.heard = time.monotonic()
 
     def _failed(self, words: str, pause: float) -> None:
         if words != self.error:
-            logger.warning("sensor %s: %s (next try in %g s)", self.sensor.name, words, pause)
+            again = "" if self.sensor.finished else f" (next try in {pause:g} s)"
+            logger.warning("sensor %s: %s%s", self.sensor.name, words, again)
         self.phase, self.error = "failed", words
         self.failures += 1
+
+    def _close(self) -> None:
+        try:
+            self.sensor.close()
+        except (SensorError, OSError) as error:  # a plug that is out already
+            logger.debug("sensor %s: closing: %s", self.sensor.name, error)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while not self._stop.is_set() and (left := end - time.monotonic()) > 0:
             self.beat = time.monotonic()
             self._stop.wait(min(left, READ_S))
+
+
+def left_out(sensor: Sensor) -> dict[str, int]:
+    """What the driver could not use, counted by reason; {} where it keeps no such count."""
+    counts: dict[str, int] = dict(getattr(sensor, "skipped", {}))
+    missed: int = getattr(sensor, "missed", 0)
+    return counts | ({"missed_ticks": missed} if missed else {})
+
+
+def _left_out(sensor: Sensor) -> str:
+    told = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in left_out(sensor).items())
+    return f"; left out: {told}" if told else ""

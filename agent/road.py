@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 
 from agent import memory, messages
 from agent.alerts import Alert, Event, Rule, advance, happened
@@ -22,6 +21,7 @@ from agent.pipeline import Monitor, Pipeline
 from agent.publisher import Publisher
 from agent.reader import Reader
 from agent.sentences import sentence
+from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from models.baseline import BrokenBaseline, ForeignBaseline
 from models.detector import LearningError
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.5  # longest a turn waits for readings
 SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
+SAVE_AGAIN_S = 60.0  # after a save that the disk refused
 MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
 LEAN_S = 5.0  # after the latest monitor was assembled, or has learned
 BLIND_S = 30.0  # readings but no whole window for so long (or ten windows): blind
@@ -38,7 +39,7 @@ SILENCE = Rule(on_delay_s=0.0, off_delay_s=0.0, off_level=1.0, critical_level=10
 
 
 class Road:
-    """Readings in, events out. All state is this thread's; others see `states`, `beat`, `problems`."""
+    """Readings in, events out. All state is this thread's; others see `states`, `beat`, `trouble`, `assembled`."""
 
     def __init__(
         self,
@@ -48,43 +49,59 @@ class Road:
         publisher: Publisher,
         readers: Mapping[str, Reader],
     ) -> None:
+        """Raises OutboxError."""
         self._config, self._inbox, self._outbox, self._publisher = config, inbox, outbox, publisher
         self._readers = readers
         self._topics = Topics(config.broker.prefix, config.device)
         self._pipeline = Pipeline([])
         self._monitors: dict[str, Monitor] = {}
+        self._seqs = {name: outbox.last_seq(name) for name in config.monitors}  # of those not assembled yet
         self._shapes: dict[str, tuple[object, float]] = {}  # what each opened sensor looked like
         self._opened: deque[Sensor] = deque()  # filled by the readers' threads
         self._silences = {name: Alert() for name in config.sensors}
         self._unsaved: list[Message] = []
         self._progress: dict[str, tuple[int, float]] = {}  # windows at the last tick they moved, and when
         self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
-        self._saved_at = time.monotonic()
+        self._saved_at, self._save_after = time.monotonic(), 0.0
         self._lean_at = math.inf  # when to give back what starting and learning needed
         self._stop = threading.Event()
+        self._stop_by = 0.0
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self.states: dict[str, MonitorState] = {}
         self.trouble: dict[str, str] = {}  # what is wrong, by what it is wrong with
         self.counters = {"events": 0, "events_lost_to_memory": 0, "readings": 0}
         self.beat = time.monotonic()
+        self.assembled: set[str] = set()  # sensors whose monitors listen
+        self.underway = (
+            False  # set by the daemon: a mistake found from now on stops its monitor, not the agent
+        )
         self.mistake: ConfigError | None = None  # the user's, found only when a sensor was opened
 
     def opened(self, sensor: Sensor) -> None:
-        """A reader's word that its sensor is open; called in the reader's thread."""
+        """A reader's word that its sensor is open; called in the reader's thread. Raises SensorError when it is not
+        the sensor that its monitors were made for."""
+        shape = ([(channel.name, channel.unit) for channel in sensor.channels], sensor.rate_hz)
+        before = self._shapes.setdefault(sensor.name, shape)
+        if before != shape:
+            raise SensorError(
+                f"it came back as another: {_words(shape)}, before {_words(before)};"
+                " start the agent again to listen to it as it is"
+            )
         self._opened.append(sensor)
 
     def start(self) -> None:
+        """What an earlier run left on the retained topics is taken away first."""
+        for name in self._config.monitors:
+            for about in ("machine", "sensor"):
+                self._publisher.retain(messages.alert_cleared(name, self._topics, about))
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """Finish what has arrived, save, end; call when the readers have ended. False when it hangs."""
+        """Deal with what has arrived, save, end; call when the readers have ended. False when it hangs."""
+        self._stop_by = time.monotonic() + timeout_s / 2
         self._stop.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
 
     def _run(self) -> None:
         tick_at = 0.0
@@ -103,47 +120,62 @@ class Road:
                 self._emit(self._pipeline.push(readings))
             if now >= tick_at or last:
                 tick_at = now + TICK_S
-                self._tick(now)
-            if last and not readings:
+                self._tick(now, last)
+            if last and (not readings or now > self._stop_by):
                 break
         self._save(everything=True)
+        if self._unsaved:
+            logger.error("%d events could not be put on disk and are lost", len(self._unsaved))
 
     def _assemble(self, sensor: Sensor) -> None:
-        """Monitors for a sensor that has just been opened. Raises ConfigError."""
-        shape = (sensor.channels, sensor.rate_hz)
-        if sensor.name in self._shapes:
-            if self._shapes[sensor.name] != shape:
-                raise SensorError(f"{sensor.name}: came back with other channels or another rate: {shape}")
+        """Monitors for a sensor that has just been opened. Raises ConfigError with all that is wrong with them."""
+        if sensor.name in self.assembled:
             return
-        self._shapes[sensor.name] = shape
+        mistakes: list[Mistake] = []
         for config in self._config.monitors.values():
             if config.sensor != sensor.name:
                 continue
-            monitor = make_monitor(config, sensor, seq=self._outbox.last_seq(config.name))
-            path = baseline_path(self._config, config.name)
             try:
-                baseline = load_baseline(self._config, monitor)
-                if baseline is not None:
-                    monitor.arm(baseline)
-            except ForeignBaseline as error:
-                self._set_aside(path, "foreign", config.name, str(error))
-            except (BrokenBaseline, LearningError) as error:
-                self._set_aside(path, "broken", config.name, str(error))
+                monitor = make_monitor(config, sensor, seq=self._seqs[config.name])
+            except ConfigError as error:
+                mistakes += error.mistakes
+                if self.underway:
+                    logger.error("%s", error)
+                    self.trouble[f"monitor {config.name}"] = str(error)
+                continue
+            self._arm(monitor)
             self._pipeline.add(monitor)
             self._monitors[config.name] = monitor
             self._lean_at = time.monotonic() + LEAN_S
-            for about in ("machine", "sensor"):
-                self._publisher.retain(messages.alert_cleared(config.name, self._topics, about))
             status = monitor.status()
             logger.info(
-                "monitor %s on sensor %s: %s %s", config.name, sensor.name, status.health, status.needs
+                "monitor %s on sensor %s: %s %s", monitor.name, sensor.name, status.health, status.needs
             )
+        if mistakes and not self.underway:
+            raise ConfigError(mistakes)
+        self.assembled.add(sensor.name)
 
-    def _set_aside(self, path: Path, why: str, monitor: str, words: str) -> None:
+    def _arm(self, monitor: Monitor) -> None:
+        """From the baseline on disk. One that cannot be used is set aside."""
+        try:
+            baseline = load_baseline(self._config, monitor)
+            if baseline is not None:
+                monitor.arm(baseline)
+        except ForeignBaseline as error:
+            self._set_aside("foreign", monitor, str(error))
+        except (BrokenBaseline, LearningError) as error:
+            self._set_aside("broken", monitor, str(error))
+
+    def _set_aside(self, why: str, monitor: Monitor, words: str) -> None:
+        path = baseline_path(self._config, monitor.name)
         aside = path.with_name(f"{path.name}.{why}")
-        path.replace(aside)
-        logger.warning("%s; set aside as %s; monitor %s learns afresh", words, aside.name, monitor)
-        self.trouble[f"baseline of {monitor}"] = f"{words}; set aside as {aside.name}"
+        try:
+            path.replace(aside)
+            where = f"set aside as {aside.name}"
+        except OSError as error:
+            where = f"cannot be set aside: {error.strerror}"
+        logger.warning("%s; %s; monitor %s learns afresh", words, where, monitor.name)
+        self.trouble[f"baseline of {monitor.name}"] = f"{words}; {where}"
 
     def _emit(self, events: list[Event]) -> None:
         """Onto the disk, then to whoever watches the retained topic; [] tries again what the disk refused."""
@@ -154,46 +186,57 @@ class Road:
                 messages.encode(event, self._config.device, self._config.broker.prefix, clock)
             )
         if self._unsaved:
-            try:
-                self._outbox.put_all(self._unsaved)
-                self.counters["events"] += len(self._unsaved)
-                self._unsaved.clear()
-                self.trouble.pop("outbox", None)
-            except OutboxError as error:
-                self.trouble["outbox"] = f"{error}; {len(self._unsaved)} events wait in memory"
-                lost = len(self._unsaved) - MOST_UNSAVED
-                if lost > 0:
-                    self.counters["events_lost_to_memory"] += lost
-                    del self._unsaved[:lost]
+            self._keep()
         for event in events:
             retained = messages.alert_retained(event, self._topics, clock)
             if retained is not None:
                 self._publisher.retain(retained)
 
+    def _keep(self) -> None:
+        """Put on disk what is not there yet. While the disk refuses, events wait in memory, and the oldest go."""
+        try:
+            self._outbox.put_all(self._unsaved)
+        except OutboxError as error:
+            if "outbox" not in self.trouble:
+                logger.error("%s; events wait in memory", error)
+            lost = len(self._unsaved) - MOST_UNSAVED
+            if lost > 0:
+                self.counters["events_lost_to_memory"] += lost
+                del self._unsaved[:lost]
+            self.trouble["outbox"] = f"{error}; {len(self._unsaved)} events wait in memory"
+            return
+        self.counters["events"] += len(self._unsaved)
+        if self.trouble.pop("outbox", None):
+            logger.info("the disk takes events again: %d waited in memory", len(self._unsaved))
+        self._unsaved.clear()
+
     # Once every TICK_S.
 
-    def _tick(self, now: float) -> None:
+    def _tick(self, now: float, last: bool) -> None:
         if now >= self._lean_at:
             self._lean_at = math.inf
             memory.release()
-        self._emit(self._listen_for_silence(now))
+        self._emit([] if last else self._listen_for_silence(now))  # readers that were stopped are no news
         for name in self._config.monitors:
-            self._state(name, now)
-        if any(monitor.unsaved for monitor in self._monitors.values()):
-            self._save()
-        elif now - self._saved_at >= SAVE_S:
+            self._state(name, now, last)
+        if now - self._saved_at >= SAVE_S:
             self._save(everything=True)
+        elif now >= self._save_after and any(monitor.unsaved for monitor in self._monitors.values()):
+            self._save()
 
     def _listen_for_silence(self, now: float) -> list[Event]:
-        """A sensor that gives nothing is an alert about the sensor, on the ordinary road, from each of its monitors."""
+        """A sensor that gives nothing is an alert about the sensor, on the ordinary road, from each of its monitors.
+
+        How long is measured on the monotonic clock; the wall clock, which may jump, only dates it.
+        """
         events = []
         for name, reader in self._readers.items():
             before = self._silences[name]
-            config = self._config.sensors[name]
             silent_s = 0.0 if reader.ended else now - reader.heard
             rate = reader.sensor.rate_hz
-            level = silent_s / config.silence_s(1 / rate if rate else 0.0)
-            after = self._silences[name] = advance(before, SILENCE, level, time.time())
+            level = silent_s / self._config.sensors[name].silence_s(1 / rate if rate else 0.0)
+            at = round(time.time(), 6)
+            after = self._silences[name] = advance(before, SILENCE, level, at)
             kind = happened(before, after)
             if kind is None or kind == "updated":
                 continue
@@ -202,18 +245,18 @@ class Road:
                 if monitor.sensor == name:
                     events.append(
                         Event(
-                            kind,
-                            monitor.name,
-                            round(time.time(), 6),
-                            self._next(monitor.name),
-                            after,
-                            level,
-                            (),
-                            None,
-                            None,
-                            name,
-                            "sensor",
-                            note if kind != "cleared" else "",
+                            kind=kind,
+                            monitor=monitor.name,
+                            time=at,
+                            seq=self._next(monitor.name),
+                            alert=after,
+                            level=level,
+                            moved=(),
+                            model=None,
+                            plan=None,
+                            sensor=name,
+                            about="sensor",
+                            note=note if kind != "cleared" else "",
                         )
                     )
         return events
@@ -223,12 +266,13 @@ class Road:
         if monitor in self._monitors:
             self._monitors[monitor].seq += 1
             return self._monitors[monitor].seq
-        return self._outbox.last_seq(monitor) + 1
+        self._seqs[monitor] += 1
+        return self._seqs[monitor]
 
-    def _state(self, name: str, now: float) -> None:
+    def _state(self, name: str, now: float, last: bool) -> None:
         config = self._config.monitors[name]
         monitor, reader = self._monitors.get(name), self._readers[config.sensor]
-        counters: dict[str, float] = {"dropped": self._inbox.dropped().get(config.sensor, 0)}
+        counters: dict[str, float] = {"dropped": self._inbox.dropped(config.sensor)}
         if monitor is None:
             state = MonitorState(
                 time=messages.rfc3339(time.time()),
@@ -236,7 +280,9 @@ class Road:
                 monitor=name,
                 sensor=config.sensor,
                 health="blind",
-                needs=f"sensor {config.sensor}: {reader.error or 'not open yet'}",
+                needs=self.trouble.get(
+                    f"monitor {name}", f"sensor {config.sensor}: {reader.error or 'not open yet'}"
+                ),
                 counters=counters,
             )
         else:
@@ -264,9 +310,9 @@ class Road:
                 counters=counters,
             )
         self.states[name] = state
-        what = (state.health, state.state, state.severity)
+        what = (state.health, state.severity)  # what is news at once; a level that hovers is not
         at, before = self._published.get(name, (-math.inf, ()))
-        if what != before or now - at >= config.publish_state_s:
+        if what != before or last or now - at >= config.publish_state_s:
             self._published[name] = (now, what)
             self._publisher.retain(messages.monitor_state(state, self._topics))
 
@@ -274,7 +320,7 @@ class Road:
         """Why nothing can be judged; "" where something can."""
         if reader.ended:
             return ""
-        if reader.phase == "failed":
+        if reader.error:
             return f"sensor {monitor.sensor}: {reader.error}"
         seen, since = self._progress.get(monitor.name, (-1, now))
         if windows != seen:
@@ -292,15 +338,23 @@ class Road:
             if baseline is None or not (everything or monitor.unsaved):
                 continue
             path = baseline_path(self._config, monitor.name)
+            trouble = f"baseline of {monitor.name}"
             try:
                 baselines.save(path, baseline, monitor.belongs_to)
             except OSError as error:
-                self.trouble[f"baseline of {monitor.name}"] = f"{path} cannot be written: {error.strerror}"
+                words = f"{path} cannot be written: {error.strerror}"
+                if self.trouble.get(trouble) != words:
+                    logger.error("%s", words)
+                self.trouble[trouble] = words
+                self._save_after = time.monotonic() + SAVE_AGAIN_S
                 continue
             if monitor.unsaved:
-                logger.info(
-                    "monitor %s has learned from %d rows and is armed", monitor.name, baseline.origin.rows
-                )
+                rows = baseline.origin.rows
+                logger.info("monitor %s has learned from %d rows and is armed", monitor.name, rows)
             monitor.unsaved = False
             self._lean_at = time.monotonic() + LEAN_S
-            self.trouble.pop(f"baseline of {monitor.name}", None)
+            self.trouble.pop(trouble, None)
+
+
+def _words(shape: tuple[object, float]) -> str:
+    return f"{shape[0]} at {shape[1]:.9g} Hz"

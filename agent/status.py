@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -14,45 +15,69 @@ from typing import Any
 import msgspec
 
 from agent.config import Config
-from agent.health import answer_path, holder
+from agent.health import holder
 
+FILE = "status.json"
 ANSWER_S = 5.0  # an agent that has not answered by then stands still
+AGAIN_S = 0.5  # an agent that is just starting does not hear the first signal
+
+logger = logging.getLogger(__name__)
 
 
 def write(folder: Path, snapshot: Mapping[str, object]) -> None:
     """Answer into `folder` (on a tmpfs under systemd). A folder that cannot be written is the asker's problem."""
-    path = folder / "status.json"
+    path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name("status.json.new")
+        beside = path.with_name(f"{FILE}.new")
         beside.write_bytes(msgspec.json.encode(snapshot))
         beside.replace(path)
     except OSError as error:
-        print(f"tocsin: cannot answer into {path}: {error.strerror}", file=sys.stderr)
+        logger.warning("cannot answer into %s: %s", path, error.strerror)
 
 
 def ask(state_dir: Path) -> dict[str, Any] | str:
     """The running agent's snapshot, or why there is none."""
+    end, signal_at = time.monotonic() + ANSWER_S, 0.0
+    before: tuple[int, int] | None = None
+    first = True
     try:
-        process = holder(state_dir)
-        if process is None:
-            return f"no agent is running on {state_dir}"
-        answer = answer_path(state_dir)
-        if answer is None:
-            return f"process {process} holds {state_dir}, but it is no agent (tocsin learn?)"
-        before = answer.stat().st_mtime_ns if answer.exists() else 0
-        os.kill(process, signal.SIGUSR1)
+        while (now := time.monotonic()) < end:
+            found = holder(state_dir)
+            if found is None:
+                return (
+                    f"no agent is running on {state_dir}"
+                    if first
+                    else f"the agent on {state_dir} has just ended"
+                )
+            if found.process is not None:
+                if found.answer is None:
+                    return f"process {found.process} holds {state_dir}, but it is no agent (tocsin learn?)"
+                if first:
+                    before, first = _age(found.answer), False
+                elif _age(found.answer) not in (before, None):
+                    said: dict[str, Any] = json.loads(found.answer.read_bytes())
+                    return said
+                if now >= signal_at:
+                    os.kill(found.process, signal.SIGUSR1)
+                    signal_at = now + AGAIN_S
+            time.sleep(0.02)
     except PermissionError as error:
         return f"the agent on {state_dir} belongs to another user: try again with sudo ({error})"
+    except ProcessLookupError:
+        return f"the agent on {state_dir} has just ended"
     except OSError as error:
         return f"the agent on {state_dir} cannot be asked: {error}"
-    end = time.monotonic() + ANSWER_S
-    while time.monotonic() < end:
-        if answer.exists() and answer.stat().st_mtime_ns != before:
-            found: dict[str, Any] = json.loads(answer.read_bytes())
-            return found
-        time.sleep(0.02)
-    return f"process {process} runs on {state_dir}, but did not answer within {ANSWER_S:g} s"
+    return f"an agent works on {state_dir}, but did not answer within {ANSWER_S:g} s: see its log"
+
+
+def _age(answer: Path) -> tuple[int, int] | None:
+    """Changes with every answer; None where there is none yet."""
+    try:
+        found = answer.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def command(config: Config, as_json: bool) -> int:
@@ -74,18 +99,27 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     counters = agent["counters"]
     up = counters["up_seconds"]
     share = 100 * counters["cpu_seconds"] / max(up, 1e-9)
+    connection = broker["last_error"] or "connecting"
+    if broker["connected"]:
+        connection = f"connected, MQTT {broker['protocol']}"
     shown = [
         f"{agent['device']}: {agent['health']}, tocsin {agent['version']}, up {up:.0f} s,"
         f" {share:.1f} % of a core, {counters['rss_bytes'] / 1e6:.0f} MB",
-        f"broker: {'connected, MQTT ' + broker['protocol'] if broker['connected'] else broker['last_error'] or 'connecting'};"
+        f"broker: {connection};"
         f" {broker['delivered']} events delivered, {outbox['waiting']} waiting, {outbox['lost']} lost",
     ]
     shown += [f"problem: {problem}" for problem in agent["problems"]]
     for name, sensor in answer["sensors"].items():
         trouble = f": {sensor['error']}" if sensor["error"] else ""
-        shown.append(f"sensor {name} ({sensor['driver']}): {sensor['phase']}{trouble}, {sensor['rows']} rows")
+        shown.append(f"sensor {name} ({sensor['driver']}): {sensor['phase']}{trouble}, {_rows(sensor)}")
     for name, monitor in answer["monitors"].items():
         level = "no level yet" if monitor["level"] is None else f"level {monitor['level']:.2f}"
         needs = f", {monitor['needs']}" if monitor["needs"] else ""
         shown.append(f"monitor {name}: {monitor['health']}, {level}, alert {monitor['state']}{needs}")
     return shown
+
+
+def _rows(sensor: Mapping[str, Any]) -> str:
+    counts = {**sensor["left_out"], "rows dropped": sensor["dropped"]}
+    told = [f"{count} x {reason.replace('_', ' ')}" for reason, count in counts.items() if count]
+    return ", ".join([f"{sensor['rows']} rows", *told])
