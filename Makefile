@@ -27,7 +27,8 @@ test: $(VENV)/.stamp  ## the tests that need no root
 lint: $(VENV)/.stamp  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then set -x; $(BIN)/mypy; \
+	else echo "types are checked on Python 3.11 and newer: numpy's own differ before"; fi
 
 check: lint test  ## lint, then test
 
