@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge
 
 import numpy as np
 
@@ -299,7 +300,15 @@ class Pipeline:
             for monitor, job in now:
                 events += monitor.settle(job)
             taken = later
-        return sorted(events, key=lambda event: event.time) if len(events) > 1 else events
+        return self._in_order(events) if len(events) > 1 else events
+
+    def _in_order(self, events: Sequence[Event]) -> list[Event]:
+        """By time, at one time by the monitors' order, of one monitor as they happened: however the stream was cut."""
+        of = {
+            monitor.name: [event for event in events if event.monitor == monitor.name]
+            for monitor in self.monitors
+        }
+        return list(merge(*of.values(), key=lambda event: event.time))
 
     def _score(self, jobs: Sequence[Job]) -> None:
         if len(jobs) == 1:
