@@ -18,6 +18,8 @@ HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3",
 CONFIG_READERS = {  # the composition root, what it composes with, and the commands
     *("agent.cli", "agent.daemon", "agent.road", "agent.offline", "agent.assemble", "agent.demo.show"),
     *("agent.checking", "agent.teaching", "agent.bench", "agent.status", "agent.starter", "agent.weight"),
+    "agent.recordings",
+    "agent.recordings",
     *(
         "agent.cross_checks",
         "agent.config_schema",
