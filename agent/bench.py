@@ -17,7 +17,7 @@ from agent import bare
 from agent.assemble import Shape, make_monitor, make_sensor, shape_of
 from agent.checking import side_by_side
 from agent.config import Config, MonitorConfig
-from agent.health import rss_bytes
+from agent.memory import resident
 from agent.offline import next_reading
 from agent.pipeline import Monitor, Pipeline
 from agent.progress import Progress
@@ -25,7 +25,7 @@ from agent.stopwatch import Part, stopwatch
 from agent.weight import START, Load, Noise, weigh
 from models.session import VERSION
 from models.window import Array, Windows
-from sensors.base import Channel, Kind, Reading, Sensor
+from sensors.base import Channel, Kind, Reading, Sensor, SensorError
 
 MOST, LARGEST = 20_000, 32 * 2**20  # windows and bytes in one pass
 PASSES = 8  # about; the best counts, for everything else on this computer only makes it slower
@@ -188,8 +188,16 @@ def _subject(config: Config | None, entry: MonitorConfig) -> Subject | str:
     sensor = make_sensor(told)
     if sensor.channels and sensor.rate_hz and not quick:
         return _noisy(entry, Noise(sensor.name, sensor.channels, sensor.rate_hz, sensor.kind))
+    try:
+        return _listened(entry, sensor, quick)
+    except SensorError as error:
+        return str(error)
+
+
+def _listened(entry: MonitorConfig, sensor: Sensor, quick: bool) -> Subject | str:
+    """Of an opened sensor: its rows where it gives them at once, else only its channels. Raises SensorError."""
     with sensor:
-        if not quick:  # only opening it shows its channels; nothing is read
+        if not quick:
             return _noisy(entry, Noise(sensor.name, sensor.channels, sensor.rate_hz, sensor.kind))
         shape = shape_of(entry, sensor, len(entry.channels) or len(sensor.channels))
         needed, pieces, count = _needed(shape), [], 0
@@ -343,7 +351,7 @@ def _memory(subject: Subject) -> Memory:
     )
     one, many = weigh(load), weigh(msgspec.structs.replace(load, copies=COPIES))
     return Memory(
-        bench_mb=round(rss_bytes() / MB, 1),
+        bench_mb=round(resident()[0] / MB, 1),
         one_monitor_mb=round(one / MB, 1),
         many_monitors_mb=round(many / MB, 1),
         many=COPIES,

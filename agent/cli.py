@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _mistakes() -> tuple[type[Exception], ...]:
     """What is the user's to mend; looked up when something was raised, for its imports are heavy."""
     from agent.config import ConfigError
-    from agent.offline import Refusal
+    from agent.recordings import Refusal
     from sensors.base import SensorError
 
     return (ConfigError, Refusal, SensorError)
@@ -212,7 +212,7 @@ def _schema(arguments: argparse.Namespace) -> int:
         print("\n".join(known))
         return OK
     if arguments.name not in known:
-        from agent.offline import Refusal, unknown
+        from agent.recordings import Refusal, unknown
 
         raise Refusal(unknown("schema", arguments.name, known))
     print(json.dumps(known[arguments.name], indent=2))

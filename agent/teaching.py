@@ -13,10 +13,11 @@ from agent.assemble import baseline_path, load_baseline, make_monitor, make_sens
 from agent.config import Config, MonitorConfig
 from agent.health import AlreadyRunning, Lock
 from agent.messages import rfc3339
-from agent.offline import Refusal, make_recording, next_reading, pick, recorded
+from agent.offline import next_reading
 from agent.pipeline import Monitor, Pipeline
 from agent.progress import Progress, span
 from agent.quantities import SPAN
+from agent.recordings import Refusal, make_recording, pick, recorded
 from models import baseline as baselines
 from models.baseline import Baseline, BaselineError
 from sensors.base import Reading, Sensor, SensorError

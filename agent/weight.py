@@ -70,7 +70,7 @@ def carry() -> None:
     """In the fresh process: take up the load, and print the resident bytes."""
     import agent.daemon  # noqa: F401  what the agent imports
     from agent.assemble import make_monitor
-    from agent.health import rss_bytes
+    from agent.memory import release, resident
     from agent.pipeline import Pipeline
 
     load = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
@@ -81,6 +81,7 @@ def carry() -> None:
     pipeline = Pipeline(monitors)
     while not all(monitor.armed for monitor in monitors):
         pipeline.push([sensor.reading(load.hop)])
+    release()  # as the agent does once it has learned
     for _ in range(WINDOWS):
         pipeline.push([sensor.reading(load.hop)])
-    print(rss_bytes())
+    print(resident()[0])
