@@ -19,7 +19,6 @@ CONFIG_READERS = {  # the composition root, what it composes with, and the comma
     *("agent.cli", "agent.daemon", "agent.road", "agent.offline", "agent.assemble", "agent.demo.show"),
     *("agent.checking", "agent.teaching", "agent.bench", "agent.status", "agent.starter", "agent.weight"),
     "agent.recordings",
-    "agent.recordings",
     *(
         "agent.cross_checks",
         "agent.config_schema",
