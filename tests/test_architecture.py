@@ -15,32 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("agent", "sensors", "models")
 HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3", "ssl", "sensors", "models")
-CONFIG_READERS = {  # the composition root, what it composes with, and the commands
-    *("agent.cli", "agent.daemon", "agent.road", "agent.offline", "agent.assemble", "agent.demo.show"),
-    *("agent.checking", "agent.teaching", "agent.bench", "agent.status", "agent.starter", "agent.weight"),
-    "agent.recordings",
-    *(
-        "agent.cross_checks",
-        "agent.config_schema",
-        "agent.reference",
-    ),  # parts of reading the configuration itself
-}
+# the composition root and what it composes with; the commands; the parts of reading a configuration
+ROOT_MODULES = "cli daemon road assemble"
+COMMANDS = "offline recordings checking teaching bench weight status starter demo.show"
+READING = "cross_checks config_schema reference"
+CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {READING}".split()}
 PURE = ("agent.alerts", "agent.pipeline", "agent.messages", "agent.payloads", "agent.sentences")
-CLOCK_THREADS_AND_IO = {
-    *(
-        "time",
-        "threading",
-        "queue",
-        "socket",
-        "ssl",
-        "sqlite3",
-        "select",
-        "selectors",
-        "subprocess",
-        "asyncio",
-    ),
-    *("logging", "os", "io", "shutil", "tempfile", "paho", "yaml", "psutil"),
-}
+CLOCK_THREADS = "time threading queue asyncio subprocess logging"
+INPUT_OUTPUT = "os io shutil tempfile socket ssl select selectors sqlite3 paho yaml psutil"
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,7 @@ def test_onnx_is_for_the_development_machine_only() -> None:
 
 @pytest.mark.parametrize("module", PURE)
 def test_the_pure_part_of_the_road_has_no_clock_threads_or_io(module: str) -> None:
-    assert _imports(module, of=tuple(CLOCK_THREADS_AND_IO)) == []
+    assert _imports(module, of=tuple(f"{CLOCK_THREADS} {INPUT_OUTPUT}".split())) == []
 
 
 def test_configuration_is_read_where_things_are_put_together_and_nowhere_else() -> None:
