@@ -112,9 +112,12 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 
 def _version(_: argparse.Namespace) -> int:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    print(f"tocsin {version('tocsin')}")
+    try:
+        print(f"tocsin {version('tocsin')}")
+    except PackageNotFoundError:
+        print("tocsin 0+checkout")
     return OK
 
 
