@@ -16,8 +16,8 @@ from models import baseline as baselines
 from models.baseline import Baseline
 from models.detector import Head
 from models.features import Bearing, Features, Vibration, telemetry
-from models.level import Level
-from models.mahalanobis import Mahalanobis
+from models.level import FEWEST, Level
+from models.mahalanobis import Mahalanobis, fewest_rows
 from models.session import digest
 from models.window import Windower
 from sensors import registry
@@ -121,7 +121,13 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
         window = rows(config.window, round(VIBRATION_WINDOW_S * rate))
         hop = rows(config.hop, max(1, window // 2))
         smooth, every = config.smooth or VIBRATION_SMOOTH, 1
-        learn = LEARN_ROWS["vibration"] if config.learn is None else math.ceil(config.learn.rows(rate) / hop)
+        learn = _learn(
+            config,
+            None if config.learn is None else math.ceil(config.learn.rows(rate) / hop),
+            LEARN_ROWS["vibration"],
+            fewest_rows(smooth),
+            "windows",
+        )
         gap_s = VIBRATION_GAP_S if config.max_gap is None else config.max_gap.rows(rate) / rate
         return Shape(kind, detector, window, hop, smooth, every, gap_s, learn, "windows", hop / rate)
     for key in ("window", "hop", "smooth") if detector == "level" else ("smooth",):
@@ -131,8 +137,19 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
     if detector == "level":
         window = every = 1
     gap_s = (TELEMETRY_GAP_ROWS if config.max_gap is None else config.max_gap.rows(rate)) / rate
-    learn = rows(config.learn, LEARN_ROWS[detector])
+    least = FEWEST if detector == "level" else fewest_rows(window, every)
+    asked = None if config.learn is None else config.learn.rows(rate)
+    learn = _learn(config, asked, LEARN_ROWS[detector], least, "rows")
     return Shape(kind, detector, window, 1, window, every, gap_s, learn, "rows", every / rate)
+
+
+def _learn(config: MonitorConfig, asked: int | None, default: int, least: int, unit: str) -> int:
+    """How many rows or windows to learn from; the default grows with what is averaged."""
+    if asked is None:
+        return max(default, least)
+    if asked < least:
+        _refuse(config, "learn", f"comes to {asked} {unit}: with these settings it takes at least {least}")
+    return asked
 
 
 def baseline_path(config: Config, monitor: str) -> Path:
@@ -196,7 +213,7 @@ def _belonging(
         "features": shape.kind,
         "detector": shape.detector,
         "window": f"{shape.window} rows",
-        "hop": f"{shape.hop} rows",
+        "hop": f"{shape.hop * shape.every} rows",
         "smooth": f"{shape.smooth} rows",
         "graph": digest(head.graph)[:16],
     }

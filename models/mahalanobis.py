@@ -20,11 +20,23 @@ RIDGE = 1e-3  # of the mean variance, on the diagonal
 WANDERING = 0.5  # variance of block means over variance inside blocks, above which a channel wanders
 BLOCKS = 10
 RESOLUTION_FLOOR = 0.3  # of the smallest step between two values, as a least standard deviation
+# Of the largest jump seen while learning: at 1 a pump rig's drift alarmed 13 % of normal time, here 3 %.
+JUMP_MARGIN = 3.0
 CHANGE_SPANS = 3  # the level is compared with the mean of the three levels before it
 THREE = np.float32(CHANGE_SPANS)
 FEWEST = 40  # rows to learn from
 FEWEST_SPANS = 4  # independent levels to learn from, and changes to learn sudden ones from: one for each fold
 FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
+
+
+def fewest_levels(smooth: int, every: int = 1) -> int:
+    """How many averages over `smooth` rows, every `every` rows, it takes to learn from."""
+    return max(FEWEST, FEWEST_SPANS * smooth // every)
+
+
+def fewest_rows(smooth: int, every: int = 1) -> int:
+    """How many rows give so many averages."""
+    return smooth + (fewest_levels(smooth, every) - 1) * every
 
 
 class Smoother:
@@ -122,7 +134,7 @@ class Mahalanobis:
             raise LearningError(f"{len(rows)} normal rows are too few to learn from: it takes {FEWEST}")
         steps = smallest_steps(rows)
         levels, changes = self._smooth_stretches(rows, starts)
-        fewest = max(FEWEST, FEWEST_SPANS * self._shape[0] // self._shape[1])
+        fewest = fewest_levels(self._shape[0], self._shape[1])
         if len(levels) < fewest:
             raise LearningError(
                 f"{len(rows)} rows with {len(starts) - 1} gaps leave {len(levels)} averages over"
@@ -159,7 +171,7 @@ class Mahalanobis:
         jumps = moving & (spread > 0)
         inverse_change = np.divide(1.0, np.maximum(spread, floor), out=np.zeros(self.width), where=jumps)
         distance_edge = float(np.quantile(out_of_fold(levels, score_with), QUANTILE))
-        jump_edge = float(np.abs(changes * inverse_change).max(initial=0.0))
+        jump_edge = JUMP_MARGIN * float(np.abs(changes * inverse_change).max(initial=0.0))
         arrays = {
             "mean": mean[:, None],
             "inverse_scale": inverse[:, None],

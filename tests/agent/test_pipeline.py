@@ -289,6 +289,33 @@ def test_a_monitor_listens_to_its_own_channels_of_its_own_sensor() -> None:
     assert event.moved[0].channel == "pressure"
 
 
+@pytest.mark.parametrize("offset", [0.0, 9.81])
+def test_a_vibration_sensor_that_falls_silent_is_heard_and_never_learned_from(offset: float) -> None:
+    features = Vibration([("x", "m/s2")], 1000.0, 256)
+    one = Monitor(
+        "motor",
+        "shaker",
+        columns=None,
+        windower=Windower(256, 128, 1, 0.1),
+        features=features,
+        head=Mahalanobis(len(features.columns), smooth=5, lag=6),
+        rule=Rule(on_delay_s=1),
+        learn_rows=120,
+        plan=Plan(0.128),
+        unit="windows",
+    )
+    pipeline = Pipeline([one])
+    silence = np.full((20000, 1), offset, np.float32)
+    noise = np.random.default_rng(0).standard_normal((30000, 1)).astype(np.float32)
+    assert pipeline.push([Reading("shaker", START, 1000.0, silence)]) == []
+    assert "nothing can be learned from constants" in one.status().needs
+    assert pipeline.push([Reading("shaker", START + 20, 1000.0, noise)]) == []
+    assert one.armed
+    events = pipeline.push([Reading("shaker", START + 50, 1000.0, silence)])
+    assert kinds(events)[0] == "raised"
+    assert ("x RMS", "down") in {(moved.feature, moved.direction) for moved in events[0].moved}
+
+
 def test_a_bearing_that_fails_is_named() -> None:
     rate_hz, length = 3200.0, 1600
     bearing = Bearing(8, 0.011, 0.050, 0.0, 24.7)
