@@ -99,7 +99,7 @@ class Agent:
         return self.process is not None and self.process.poll() is not None
 
     def __enter__(self) -> Agent:
-        return self.start()
+        return self if self.process is not None and not self._over() else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
