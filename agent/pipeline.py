@@ -287,28 +287,22 @@ class Pipeline:
             for monitor in self._of_sensor.get(reading.sensor, ())
             for job in monitor.take(reading)
         ]
+        if len(taken) == 1:  # as usual, live
+            monitor, job = taken[0]
+            self._score([job])
+            return monitor.settle(job)
         events: list[Event] = []
         while taken:
-            now, later = taken, list[tuple[Monitor, Job]]()
+            now, later = list[tuple[Monitor, Job]](), list[tuple[Monitor, Job]]()
             seen: set[Monitor] = set()  # a bank has one seat for each
-            if len(taken) > 1:
-                now = []
-                for monitor, job in taken:
-                    (later if monitor in seen else now).append((monitor, job))
-                    seen.add(monitor)
+            for monitor, job in taken:
+                (later if monitor in seen else now).append((monitor, job))
+                seen.add(monitor)
             self._score([job for _, job in now])
             for monitor, job in now:
                 events += monitor.settle(job)
             taken = later
-        return self._in_order(events) if len(events) > 1 else events
-
-    def _in_order(self, events: Sequence[Event]) -> list[Event]:
-        """By time, at one time by the monitors' order, of one monitor as they happened: however the stream was cut."""
-        of = {
-            monitor.name: [event for event in events if event.monitor == monitor.name]
-            for monitor in self.monitors
-        }
-        return list(merge(*of.values(), key=lambda event: event.time))
+        return sorted(events, key=lambda event: event.time) if len(events) > 1 else events
 
     def _score(self, jobs: Sequence[Job]) -> None:
         if len(jobs) == 1:

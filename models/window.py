@@ -132,6 +132,9 @@ class Windower:
             self.restarts += 1
             self.restart()
         self._last = anchor + (number + rows - 1) / rate_hz
+        if rows == 1 and self._tail is None and self.hop == 1:  # live telemetry, and nothing to reckon
+            fresh, self._fresh = self._fresh, False
+            return [Windows([round(self._last * MICROSECOND) / MICROSECOND], values, 1, 1, fresh)]
         view = values if self._tail is None else self._tail.extend(values)
         if rows < self._due:
             self._due -= rows
