@@ -302,7 +302,14 @@ class Pipeline:
             for monitor, job in now:
                 events += monitor.settle(job)
             taken = later
-        return sorted(events, key=lambda event: event.time) if len(events) > 1 else events
+        return self._in_order(events) if len(events) > 1 else events
+
+    def _in_order(self, events: Sequence[Event]) -> list[Event]:
+        """By time, at one time by the monitors' order, of one monitor as they happened: however the stream was cut."""
+        of: dict[str, list[Event]] = {monitor.name: [] for monitor in self.monitors}
+        for event in events:
+            of[event.monitor].append(event)
+        return list(merge(*of.values(), key=lambda event: event.time))
 
     def _score(self, jobs: Sequence[Job]) -> None:
         if len(jobs) == 1:
