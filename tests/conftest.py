@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY", "JOURNAL_STREAM"):
     os.environ.pop(name, None)  # a test run under systemd is not the service
+
+# Started in the background of a shell we inherit an ignored SIGINT, and so would each command that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)  # the same examples on every machine
