@@ -216,7 +216,7 @@ class Road:
         if now >= self._lean_at:
             self._lean_at = math.inf
             memory.release()
-        self._emit([] if last else self._listen_for_silence(now))  # readers that were stopped are no news
+        self._emit(self._listen_for_silence(now))
         for name in self._config.monitors:
             self._state(name, now, last)
         if now - self._saved_at >= SAVE_S:
@@ -231,6 +231,8 @@ class Road:
         """
         events = []
         for name, reader in self._readers.items():
+            if reader.phase == "stopped":  # by us, which is no news about the sensor
+                continue
             before = self._silences[name]
             silent_s = 0.0 if reader.ended else now - reader.heard
             rate = reader.sensor.rate_hz
