@@ -86,6 +86,8 @@ class Outbox:
                 return
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
+                if self.path.is_dir():  # on tmpfs SQLite takes it for a damaged database
+                    raise OutboxError(f"{self.path}: cannot be opened: it is a directory")
                 self._begin()
             except (OSError, sqlite3.OperationalError) as error:
                 self._shut()
