@@ -159,7 +159,7 @@ def test_systemds_socket_is_the_one_exception_and_only_where_systemd_asks(
     strace = (need("strace"), "-f", "-qq", "-e", "trace=network", "-e", "signal=none", "-o", str(trace))
     with agent.start(strace, env={"NOTIFY_SOCKET": str(tmp_path / "notify")}):
         pid = agent_pid(agent)
-        until(lambda: "READY=1" in trace.read_text(), "it would be ready")
+        until(lambda: trace.exists() and "READY=1" in trace.read_text(), "it would be ready")
         os.kill(pid, signal.SIGTERM)
         assert agent.wait() == 0
     families = set(re.findall(r"socket\((AF_\w+), (\w+)", trace.read_text()))
