@@ -83,12 +83,12 @@ class Daemon:
         self._stopping = False
         self._asked = False
         self._crashed = threading.Event()
+        self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)  # wakes the main thread
         self.wedged = False  # a thread of ours did not end
 
     def run(self) -> int:
         """Start everything, watch it, stop everything. The exit code."""
-        wake_r, wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, self._signalled)
         threading.excepthook = self._thread_died
@@ -97,21 +97,21 @@ class Daemon:
         for reader in self._readers.values():
             reader.start()
         logger.info("tocsin %s listens on %s as %s", _version(), ", ".join(self._readers), self._topics.root)
-        code = self._watch(wake_r)
+        code = self._watch()
         self._notifier.tell("STOPPING=1")
         self._shut_down()
         logger.info("stopped")
         return code or int(self.wedged)
 
-    def _watch(self, wake: int) -> int:
+    def _watch(self) -> int:
         """Until there is a reason to stop; the exit code."""
         turn_s = min(TURN_S, (self._notifier.watchdog_s or 60.0) / 4)
         with selectors.DefaultSelector() as selector:
-            selector.register(wake, selectors.EVENT_READ)
+            selector.register(self._wake_out, selectors.EVENT_READ)
             while True:
                 selector.select(turn_s if self._ended_at is None else LAST_TURN_S)
                 with contextlib.suppress(BlockingIOError):
-                    os.read(wake, 4096)
+                    os.read(self._wake_out, 4096)
                 if self._asked:
                     self._asked = False
                     status.write(self._config.runtime_dir, self.snapshot())
@@ -276,6 +276,8 @@ class Daemon:
             exc_info=(died.exc_type, died.exc_value or died.exc_type(), died.exc_traceback),
         )
         self._crashed.set()
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_in, b"!")
 
 
 def broker_options(config: Config) -> BrokerOptions:

@@ -42,6 +42,7 @@ class Inbox:
         self._arrived = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._taken = False  # the latest take gave readings, and its taker has not come back for more
+        self._hurried = False
 
     def put(self, reading: Reading, *, wait_s: float | None = None) -> bool:
         """Add a reading. A full lane loses its oldest, counted; with `wait_s` it waits for room instead, and False says
@@ -63,7 +64,8 @@ class Inbox:
         Coming back for more says that what was taken before is dealt with."""
         with self._lock:
             self._taken = False
-            if not self._arrived.wait_for(self._waiting, timeout_s):
+            self._arrived.wait_for(lambda: self._hurried or self._waiting(), timeout_s)
+            if not self._waiting():
                 return []
             taken: list[Reading] = []
             for lane in self._lanes.values():
@@ -74,6 +76,12 @@ class Inbox:
             self._taken = True
             self._room.notify_all()
             return taken
+
+    def hurry(self) -> None:
+        """From now on a take waits for nothing: the agent stops."""
+        with self._lock:
+            self._hurried = True
+            self._arrived.notify()
 
     @property
     def idle(self) -> bool:

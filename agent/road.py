@@ -100,6 +100,7 @@ class Road:
         """Deal with what has arrived, save, end; call when the readers have ended. False when it hangs."""
         self._stop_by = time.monotonic() + timeout_s / 2
         self._stop.set()
+        self._inbox.hurry()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -107,7 +108,7 @@ class Road:
         tick_at = 0.0
         while True:
             last = self._stop.is_set()  # before the take: what comes after it is in the take
-            readings = self._inbox.take(0.0 if last else TICK_S)
+            readings = self._inbox.take(TICK_S)
             self.beat = now = time.monotonic()
             try:
                 while self._opened:

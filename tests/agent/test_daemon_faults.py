@@ -355,9 +355,9 @@ def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path, broker: Broker
         rows, values = step()
         write_csv(tmp_path / "pump.csv", rows, values)
         monitors = dict.fromkeys((f"m{i:02}" for i in range(40)), NERVOUS)
-        # 4.5 s: learned after 1.5, the fault after 3
+        # 3 s: learned after 1, the fault after 2
         config = {
-            "sensors": {"pump": RECORDED["sensors"]["pump"] | {"speed": 200, "repeat": True}},
+            "sensors": {"pump": RECORDED["sensors"]["pump"] | {"speed": 300, "repeat": True}},
             "monitors": monitors,
         }
         with Subscriber(broker.port) as ears, Agent(tmp_path, config, port=broker.port) as agent:

@@ -127,7 +127,7 @@ def test_without_systemd_nothing_is_told_and_a_systemd_that_has_gone_is_borne(
 def test_a_systemd_that_does_not_listen_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "NOTICE_S", 0.01)
+    monkeypatch.setattr(health, "NOTICE_S", 0.001)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))

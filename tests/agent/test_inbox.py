@@ -98,6 +98,19 @@ def test_a_put_wakes_who_waits_for_readings() -> None:
     assert times(found) == [1]
 
 
+def test_who_waits_in_a_hurry_does_not_wait() -> None:
+    inbox = Inbox()
+    found: list[list[Reading]] = []
+    taker = threading.Thread(target=lambda: found.append(inbox.take(60.0)))
+    taker.start()
+    inbox.hurry()
+    taker.join(5.0)
+    assert found == [[]]
+    inbox.put(reading("a", 1))
+    assert times(inbox.take(60.0)) == [1], "what is there is taken all the same"
+    assert inbox.take(60.0) == []
+
+
 def test_it_is_idle_only_when_what_was_taken_has_been_dealt_with() -> None:
     inbox = Inbox()
     idle = [inbox.idle]
