@@ -243,7 +243,9 @@ class Road:
             kind = happened(before, after)
             if kind is None or kind == "updated":
                 continue
-            note = f"no data for {silent_s:.0f} s" + (f": {reader.error}" if reader.error else "")
+            note = f"no data for {silent_s:.{0 if silent_s >= 10 else 1}f} s" + (
+                f": {reader.error}" if reader.error else ""
+            )
             for monitor in self._config.monitors.values():
                 if monitor.sensor == name:
                     events.append(

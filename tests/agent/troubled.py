@@ -16,14 +16,14 @@ DRIVER = "from sensors import registry; registry.DRIVERS['troubled'] = 'tests.ag
 
 
 class Troubled(Sensor):
-    """Two channels of noise at 50 Hz.
+    """Two channels of noise at 200 Hz.
 
     Options:
         gate: while this file exists there is trouble.
         trouble: what kind of trouble: "bug" raises what no driver should, "other" comes back with other channels.
     """
 
-    rate_hz = 50.0
+    rate_hz = 200.0
 
     def __init__(
         self,
