@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from agent.health import holder
 from tests.agent.brokers import (
     Broker,
     Iotcore,
@@ -162,7 +163,7 @@ def test_status_is_answered_from_the_running_agent(tmp_path: Path, broker: Broke
 
 def test_whoever_asks_while_it_starts_does_not_end_it(tmp_path: Path, broker: Broker) -> None:
     with Agent(tmp_path, LIVE, port=broker.port, before=DRIVER) as agent:
-        until((agent.state_dir / "lock").exists, "it begins")
+        until(lambda: holder(agent.state_dir), "it begins")
         assert agent.ask()["agent"]["device"] == "pi-7"
         assert agent.stop() == 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agent.health import holder
 from tests.agent.brokers import Broker, Subscriber, free_port, until
 from tests.agent.recordings import write_csv
 from tests.agent.running import REPOSITORY, Agent, events
@@ -145,20 +145,12 @@ def test_its_system_calls_name_nobody_but_the_broker(tmp_path: Path, broker: Bro
 
 
 def agent_pid(agent: Agent) -> int:
-    """Of the agent under strace, which first starts a child of its own to try what the kernel can do."""
-    children = Path(f"/proc/{agent.pid}/task/{agent.pid}/children")
-
-    def found() -> list[int]:
-        with contextlib.suppress(OSError):  # it may end between two looks
-            return [
-                int(child)
-                for child in children.read_text().split()
-                if b"agent" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            ]
-        return []
-
-    until(found, "strace has started it")
-    return found()[0]
+    """Of the agent under strace, which has other children for a moment."""
+    agent.until("listens on")
+    found = holder(agent.state_dir)
+    assert found is not None
+    assert found.process is not None
+    return found.process
 
 
 def test_systemds_socket_is_the_one_exception_and_only_where_systemd_asks(
