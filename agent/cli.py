@@ -166,6 +166,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         as_json=arguments.json,
         saved=arguments.baseline,
+        config_file=arguments.config,
     )
 
 

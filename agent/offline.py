@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import IO
@@ -156,11 +159,15 @@ def replay_command(
     out: str | None,
     as_json: bool,
     saved: bool,
+    config_file: str | None = None,
 ) -> int:
-    """`tocsin replay`. Raises Refusal, ConfigError, SensorError."""
+    """`tocsin replay`; `config_file` is where `config` was read from. Raises Refusal, ConfigError, SensorError."""
     if saved and config is None:
         raise Refusal("--baseline needs a configuration: give it with --config")
     config = recorded(config, files, monitors=monitors, sensors=sensors, options=options, chunk=chunk)
+    if out is not None:
+        read = [sensor.options["file"] for sensor in config.sensors.values()]
+        _spare(out, [*read, *(file for file in (labels, config_file) if file)])
     opened: list[Recording] = []
     try:
         for entry in config.sensors.values():
@@ -178,7 +185,7 @@ def replay_command(
             report = _replay(config, opened, made, windows, None if as_json else sys.stdout.buffer)
         else:
             try:
-                with open(out, "wb") as file:
+                with _whole(Path(out)) as file:
                     report = _replay(config, opened, made, windows, file)
             except OSError as error:
                 raise Refusal(f"{out}: cannot be written: {error.strerror}") from None
@@ -190,6 +197,37 @@ def replay_command(
     else:
         print(summary(report), file=sys.stderr)
     return 0
+
+
+def _spare(out: str, read: Iterable[str | Path]) -> None:
+    """Refuse to write over what is read, under whatever name."""
+    for file in read:
+        try:
+            same = Path(out).samefile(file)
+        except OSError:  # one of them is not there
+            continue
+        if same:
+            raise Refusal(f"--out {out}: that is {file}, which is read: the alerts would destroy it")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when all is written; what fails leaves `path` as it was. A pipe or a
+    device is written as it is. Raises OSError."""
+    path = Path(os.path.realpath(path))  # a link goes on pointing there
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            yield file
+        if path.exists():
+            shutil.copymode(path, beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _replay(

@@ -17,6 +17,14 @@ from agent.names import RESERVED, Name
 from sensors import registry
 from sensors.recording import Recording
 
+# Options of the driver that are not to choose here, and why.
+SETTLED = {
+    "speed": "a file given here is read as fast as it goes; only `tocsin run` keeps to a speed",
+    "repeat": "a file given here is read once, to its end",
+    "file": "the file is given as an argument of its own",
+    "chunk": "give it with --chunk",
+}
+
 
 class Refusal(Exception):
     """What was asked for cannot be done, and why: the user's to mend."""
@@ -109,6 +117,8 @@ def _parse_options(options: Sequence[str]) -> dict[str, object]:
         key, equals, value = option.partition("=")
         if not equals:
             raise Refusal(f"--option {option}: write KEY=VALUE, e.g. rate_hz=3200")
+        if (why := SETTLED.get(key.strip())) is not None:
+            raise Refusal(f"--option {option}: {why}")
         try:
             found[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,55 @@ def test_alerts_go_into_a_file_and_the_summary_onto_standard_output_as_json(run:
     assert [monitor["learned_rows"] for monitor in report["monitors"]] == [300, 300]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [
+        (["pump.csv"], "pump.csv"),
+        (["-c", "tocsin.yaml"], "fan.csv"),
+        (["-c", "tocsin.yaml"], "tocsin.yaml"),
+        (["pump.csv", "--labels", "windows.json"], "windows.json"),
+    ],
+)
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_what_is_read_is_never_written_over(
+    run: Run, arguments: list[str], read: str, link: Callable[[str, str], None] | None
+) -> None:
+    Path("windows.json").write_text("[]")
+    before = Path(read).read_bytes()
+    if link is not None:
+        link(read, "other name")
+    code, out, err = run("replay", *arguments, "--out", read if link is None else "other name")
+    assert (code, out) == (2, "")
+    assert "which is read: the alerts would destroy it" in err
+    assert Path(read).read_bytes() == before
+
+
+def test_a_replay_that_fails_leaves_the_file_of_an_earlier_one_as_it_was(run: Run) -> None:
+    assert run("replay", "pump.csv", "--out", "alerts.jsonl")[0] == 0
+    whole = Path("alerts.jsonl").read_bytes()
+    assert whole
+    lines = Path("pump.csv").read_text().splitlines()
+    lines[891] = lines[890]
+    Path("pump.csv").write_text("\n".join(lines) + "\n")
+    files = sorted(Path().iterdir())
+    assert run("replay", "pump.csv", "-o", "on_error=stop", "--out", "alerts.jsonl")[0] == 2
+    assert run("replay", "pump.csv", "-o", "on_error=stop", "--out", "new.jsonl")[0] == 2
+    assert Path("alerts.jsonl").read_bytes() == whole
+    assert sorted(Path().iterdir()) == files
+
+
+def test_out_keeps_a_link_and_the_rights_of_the_file_and_may_be_a_device(run: Run) -> None:
+    Path("real.jsonl").write_text("old")
+    Path("real.jsonl").chmod(0o640)
+    Path("alerts.jsonl").symlink_to("real.jsonl")
+    assert run("replay", "pump.csv", "--out", "alerts.jsonl")[0] == 0
+    assert Path("alerts.jsonl").is_symlink()
+    assert events(Path("real.jsonl").read_text())
+    assert Path("real.jsonl").stat().st_mode & 0o777 == 0o640
+    assert run("replay", "pump.csv", "--out", os.devnull)[0] == 0
+    assert Path(os.devnull).is_char_device()
+
+
 def test_json_without_out_prints_the_summary_alone(run: Run) -> None:
     _, out, _ = run("replay", "-c", "tocsin.yaml", "--json")
     assert json.loads(out)["schema"] == "tocsin.replay/1"
@@ -213,6 +263,10 @@ def test_a_window_that_ended_while_learning_is_no_miss() -> None:
         ),
         (["replay", "pump.csv", "-o", "rate"], "write KEY=VALUE"),
         (["replay", "pump.csv", "-o", "rate_h=3"], "did you mean rate_hz"),
+        (["replay", "pump.csv", "-o", "speed=60"], "only `tocsin run` keeps to a speed"),
+        (["replay", "pump.csv", "-o", "repeat=true"], "is read once"),
+        (["replay", "pump.csv", "-o", "file=fan.csv"], "an argument of its own"),
+        (["replay", "pump.csv", "-o", "chunk=7"], "--chunk"),
         (["replay", "pump.csv", "--out", "no/such/folder"], "cannot be written"),
         (["replay", "-c", "gone.yaml"], "gone.yaml: no such file"),
     ],
