@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from math import isfinite
@@ -151,11 +150,14 @@ def agent_state(state: AgentState, topics: Topics) -> Message:
 
 
 def response(
-    verb: str, topics: Topics, request: Mapping[str, object], *, answer: object = None, error: str = ""
+    verb: str,
+    topics: Topics,
+    transaction: str | int | msgspec.UnsetType = msgspec.UNSET,
+    *,
+    answer: object = None,
+    error: str = "",
 ) -> Message:
     """The answer to a request, with the request's own `transaction`. With an error there is no answer."""
-    given = request.get("transaction")
-    transaction = given if isinstance(given, str | int) else msgspec.UNSET
     if error:
         said = payloads.Response(verb=verb, status="error", transaction=transaction, error=error)
     else:

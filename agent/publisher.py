@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -10,13 +9,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from agent import messages
+import msgspec
+
+from agent import messages, payloads
 from agent.broker import Backoff, BrokerOptions, Tls
 from agent.messages import Message, Topics
 from agent.outbox import Outbox, OutboxError
-from agent.session import Bell, Session, wait
+from agent.session import Bell, Received, Session, wait
 
 __all__ = ["Answer", "Backoff", "BrokerOptions", "Publisher", "RequestError", "Status", "Tls"]
 
@@ -193,8 +194,8 @@ class Publisher:
         self._send_events(session)
         session.turn(self._bell, TURN_S)
         self._settle(session)
-        for message in session.received:
-            self._respond(message.topic, bytes(message.payload), message.retain)
+        for received in session.received:
+            self._respond(received)
         session.received.clear()
         now = time.monotonic()
         if self._flying and now - self._flying_since > ACK_S:
@@ -296,18 +297,18 @@ class Publisher:
         self._complain(f"outbox: {error}")
         self._disk_at = time.monotonic() + 1.0
 
-    def _respond(self, topic: str, payload: bytes, retained: bool) -> None:
-        if retained or self._answer is None:  # an order left lying on the broker is not one for now
+    def _respond(self, received: Received) -> None:
+        if received.retained or self._answer is None:  # an order left lying on the broker is not one for now
             return
-        verb = topic.rpartition("/")[2]
-        request: dict[str, object] = {}
+        verb = received.topic.rpartition("/")[2]
+        transaction: str | int | msgspec.UnsetType = msgspec.UNSET
         try:
-            request = _parsed(payload)
+            request, transaction = _parsed(received.payload)
             answer = self._answer(verb, request)
         except RequestError as error:
-            said = messages.response(verb, self.topics, request, error=str(error) or "refused")
+            said = messages.response(verb, self.topics, transaction, error=str(error) or "refused")
         else:
-            said = messages.response(verb, self.topics, request, answer=answer)
+            said = messages.response(verb, self.topics, transaction, answer=answer)
         self._responses.append(said)
 
     def _ended(self, session: Session) -> None:
@@ -387,16 +388,14 @@ class Publisher:
         self._set(error=words)
 
 
-def _parsed(payload: bytes) -> dict[str, object]:
-    """A request: a JSON object, or nothing at all. Raises RequestError."""
+def _parsed(payload: bytes) -> tuple[dict[str, object], str | int | msgspec.UnsetType]:
+    """A request, which is a JSON object or nothing at all, and its transaction. Raises RequestError."""
     if len(payload) > REQUEST_BYTES:
         raise RequestError(f"a request has at most {REQUEST_BYTES} bytes")
-    if not payload:
-        return {}
     try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise RequestError("not a JSON object")
-    return found
+        found = msgspec.json.decode(payload or b"{}", type=dict[str, Any])
+        transaction = msgspec.convert(found, payloads.Request).transaction
+        msgspec.json.encode(found)  # what came must be able to go back
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise RequestError(f"not a request, which is a JSON object: {error}") from None
+    return found, transaction

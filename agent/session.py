@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from paho.mqtt import properties as paho_properties
 from paho.mqtt.client import (
@@ -29,7 +29,8 @@ from agent import refusals
 from agent.broker import BrokerOptions, Context
 from agent.messages import Message
 
-# What paho lets through when it reads what is no MQTT. Our own callbacks only append to lists.
+# What paho lets through when it reads what is no MQTT. Our own callbacks only append to lists; the one that
+# decodes a topic is meant to end the session with it.
 # MQTTException has moved between paho's modules; as the base of this name it is found in 2.1 and in 2.2.
 NO_MQTT: type[Exception] = vars(paho_properties)["MalformedPacket"].__mro__[1]
 GARBAGE = (
@@ -47,6 +48,14 @@ PACKET_HEAD = 16  # fixed header, topic length, packet id, no properties: at mos
 
 Stage = Literal["connecting", "greeting", "up", "ended"]
 Ending = Literal["unreachable", "version", "early", "refused", "taken over", "dropped", "closed"]
+
+
+class Received(NamedTuple):
+    """A message from the broker."""
+
+    topic: str
+    payload: bytes
+    retained: bool
 
 
 class Bell:
@@ -113,7 +122,7 @@ class Session:
         self.max_packet_bytes = 0  # 0: the broker named no limit
         self.acked: list[int] = []  # packet ids; taken out by the owner
         self.rejected: list[tuple[int, str]] = []  # packet id, and the broker's word for it
-        self.received: list[MQTTMessage] = []
+        self.received: list[Received] = []
         self._log = ""  # paho's last error before the broker's answer
         self._began = time.monotonic()
         self._reached = threading.Event()
@@ -282,7 +291,7 @@ class Session:
             return
         self.stage = "up"
         client.on_log = None
-        self.window = min(self.window, getattr(properties, "ReceiveMaximum", 65535))
+        self.window = min(self.window, getattr(properties, "ReceiveMaximum", 65535)) or 1  # 0 is not allowed
         self.max_packet_bytes = getattr(properties, "MaximumPacketSize", 0)
 
     def _on_disconnect(
@@ -317,4 +326,5 @@ class Session:
             self.acked.append(mid)
 
     def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
-        self.received.append(message)
+        # paho decodes the topic only here, and a broker may have sent any bytes.
+        self.received.append(Received(message.topic, bytes(message.payload), message.retain))

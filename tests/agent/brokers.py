@@ -245,6 +245,26 @@ def babbling(seed: int, greet: bytes = b"") -> Callable[[socket.socket], None]:
     return treat
 
 
+def raving(seed: int, greet: bytes) -> Callable[[socket.socket], None]:
+    """Accepts the connection, then sends whole packets of every kind whose bodies mean nothing."""
+    chance = random.Random(seed)
+
+    def packet() -> bytes:
+        body = chance.randbytes(chance.choice((0, 1, 2, 3, 4, 6, 40)))
+        if chance.random() < 0.5:  # as if it began with a topic, or with a packet id
+            body = bytes((0, chance.choice((0, 1, 3)))) + body
+        return bytes((chance.randrange(256), len(body))) + body
+
+    def treat(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(greet + b"".join(packet() for _ in range(chance.choice((1, 2, 10)))))
+        connection.shutdown(socket.SHUT_WR)
+        silent(connection)
+        connection.close()
+
+    return treat
+
+
 def only_311(port: int, *, politely: bool) -> Callable[[socket.socket], None]:
     """Before a real broker: lets MQTT 3.1.1 through; 5 gets "unacceptable version", or is hung up on."""
 

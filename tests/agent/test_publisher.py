@@ -8,15 +8,18 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.messages import Message, Topics
+from agent.messages import Message, Topics, schemas
 from agent.outbox import Outbox, OutboxError
 from agent.publisher import Answer, Backoff, BrokerOptions, Publisher, RequestError
+from agent.session import Received
 from tests.agent.brokers import HOST, Broker, Iotcore, Mosquitto, Subscriber, until
 
 TOPICS = Topics("tocsin", "pi-7")
@@ -178,16 +181,80 @@ def test_a_request_is_answered_with_its_transaction(broker: Broker, tmp_path: Pa
             ("echo", b"no json"),
             ("echo", b"[1]"),
             ("echo", b"\xff\xfe"),
+            *(("echo", payload) for payload in NO_REQUESTS),
         ):
             ears.publish(TOPICS.request(verb), payload)
         said = [TOPICS.response("echo"), TOPICS.response("sing")]
-        until(lambda: sum(len(ears.on(topic)) for topic in said) >= 6, "all answered")
+        until(lambda: sum(len(ears.on(topic)) for topic in said) >= 6 + len(NO_REQUESTS), "answered")
         echoes = [json.loads(payload) for payload in ears.on(said[0])]
         assert echoes[0]["answer"] == [1]
         assert echoes[0]["transaction"] == 7
         assert "transaction" not in echoes[1]
-        assert [echo["status"] for echo in echoes] == ["ok", "ok", "error", "error", "error"]
+        assert [echo["status"] for echo in echoes[:5]] == ["ok", "ok", "error", "error", "error"]
+        assert {echo["status"] for echo in echoes[5:]} == {"error"}
         assert json.loads(ears.on(said[1])[0])["error"] == "no such verb: sing"
+
+
+NO_REQUESTS = (
+    b'{"transaction": "\\ud800"}',
+    b'{"transaction": "\\udfff\\ud800"}',
+    b'{"what": "\\ud800x"}',
+    b'{"\\ud800": 1}',
+    b'{"transaction": "\xed\xa0\x80"}',
+    b'{"transaction": true}',
+    b'{"transaction": 1.5}',
+    b'{"transaction": null}',
+    b'{"transaction": [1]}',
+    b'{"what": 1e999}',
+    b'{"what": NaN}',
+    b'{"what": ' + b"9" * 5000 + b"}",
+    b'{"what": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    b"[" * 65_536,
+    b'"status"',
+    b"null",
+    b"{" * 70_000,
+)
+
+
+def respond(payload: bytes, verb: str = "echo") -> dict[str, Any]:
+    """What an agent that echoes makes of a request, without a broker between."""
+    publisher = Publisher(
+        BrokerOptions(), Outbox(Path("unused")), TOPICS, answer=lambda _, request: request.get("what")
+    )
+    publisher._respond(Received(TOPICS.request(verb), payload, False))
+    said: dict[str, Any] = json.loads(publisher._responses.pop().payload)
+    jsonschema.Draft202012Validator(schemas()["response"]).validate(said)
+    return said
+
+
+@pytest.mark.parametrize("payload", NO_REQUESTS, ids=range(len(NO_REQUESTS)))
+def test_what_is_no_request_or_could_not_go_back_is_refused_in_words(payload: bytes) -> None:
+    said = respond(payload)
+    assert (said["status"], "transaction" in said) == ("error", False)
+    assert said["error"].startswith("not a request, ") or "at most" in said["error"]
+
+
+TEXTS = st.text(st.characters() | st.sampled_from(["\ud800", "\udbff", "\udc00", "\udfff"]), max_size=4)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+REQUESTS = (
+    st.binary(max_size=200)
+    | st.builds(lambda value: json.dumps(value).encode(), JSON)  # ASCII, lone surrogates and NaN among it
+    | st.builds(lambda value: json.dumps({"transaction": value, "what": value}).encode(), JSON)
+)
+
+
+@given(REQUESTS, st.integers(0, 200), st.binary(max_size=3))
+def test_any_bytes_are_answered_and_never_more_than_refused(payload: bytes, at: int, more: bytes) -> None:
+    for given_ in (payload, payload[:at] + more + payload[at + len(more) :]):
+        said = respond(given_)
+        if said["status"] == "ok" and given_:
+            request = json.loads(given_)
+            assert said.get("transaction") == request.get("transaction")
+            assert not isinstance(said.get("transaction"), bool)
 
 
 def test_a_retained_request_is_not_obeyed(broker: Broker, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.agent.brokers import (
     babbling,
     free_port,
     only_311,
+    raving,
     silent,
     until,
 )
@@ -76,6 +77,42 @@ def test_babble_neither_kills_the_thread_nor_loses_an_alert(
             until(lambda: agent.publisher.status.last_error, "it says what is wrong")
             assert agent.publisher.alive
             assert agent.outbox.waiting == 1
+
+
+GREETINGS = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
+
+
+@pytest.mark.parametrize("protocol", GREETINGS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_broker_that_raves_once_it_has_accepted_us_does_not_kill_the_thread(
+    tmp_path: Path, protocol: str, seed: int
+) -> None:
+    options = BrokerOptions(HOST, protocol=protocol, connect_timeout_s=0.1)  # type: ignore[arg-type]
+    with Server(raving(seed, GREETINGS[protocol])) as server:
+        with Agent(
+            tmp_path, replace(options, port=server.port), lambda *_: None, Backoff(0.001, 0.002)
+        ) as agent:
+            until(lambda: server.accepted >= 60 or not agent.publisher.alive, "it goes on trying", 60.0)
+            assert agent.publisher.alive
+
+
+@pytest.mark.parametrize("protocol", GREETINGS)
+def test_a_topic_that_is_no_text_ends_the_connection_and_not_the_agent(tmp_path: Path, protocol: str) -> None:
+    def treat(connection: socket.socket) -> None:
+        connection.recv(4096)
+        publish = b"\x30" + (
+            b"\x06\x00\x03\xff\xfe\xfd\x00" if protocol == "5" else b"\x05\x00\x03\xff\xfe\xfd"
+        )
+        connection.sendall(GREETINGS[protocol] + publish)
+        silent(connection)
+
+    options = BrokerOptions(HOST, protocol=protocol)  # type: ignore[arg-type]
+    with Server(treat) as server:
+        options = replace(options, port=server.port)
+        with Agent(tmp_path, options, lambda *_: None) as agent:
+            says(agent, refusals.NO_BROKER)
+            until(lambda: server.accepted >= 2, "it goes on trying")
+            assert agent.publisher.alive
 
 
 def test_a_web_server_is_not_taken_for_a_broker(tmp_path: Path) -> None:
