@@ -127,6 +127,11 @@ def _fading(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
     return replace(alert, state="clearing", since=since, level=level)
 
 
+def interrupted(alert: Alert) -> Alert:
+    """The alert after a stretch in which nothing was seen: what was pending has not lasted through it."""
+    return replace(alert, state="inactive", withheld="") if alert.state == "pending" else alert
+
+
 def happened(before: Alert, after: Alert) -> Happening | None:
     """What one `advance` made of the alert that others should hear: usually nothing, which is None."""
     if after is before:

@@ -9,7 +9,7 @@ from heapq import merge
 
 import numpy as np
 
-from agent.alerts import Alert, Event, Happening, Model, Moved, Plan, Rule, advance, happened
+from agent.alerts import Alert, Event, Happening, Model, Moved, Plan, Rule, advance, happened, interrupted
 from models.baseline import Baseline, Origin
 from models.detector import Bank, Head, Job, LearningError, Shift
 from models.features import Features
@@ -76,7 +76,7 @@ class Monitor:
         self.seq = seq
         self.rows = self.windows = 0
         self._refusal = ""
-        self._fresh = True
+        self._fresh = self._broken = True
         self._model: Model | None = None
         if baseline is not None:
             self.arm(baseline)
@@ -91,7 +91,8 @@ class Monitor:
         for windows in self._windower.push(reading.time, reading.rate_hz, values):
             self.windows += len(windows.times)
             times, rows = windows.times, self._features.extract(windows)
-            self._fresh = self._fresh or windows.fresh
+            if windows.fresh:
+                self._fresh = self._broken = True
             if self._learner is not None:
                 used = self._study(times, rows)
                 if used == len(times):  # as always while it goes on learning
@@ -100,6 +101,7 @@ class Monitor:
             job = self._head.take(times, rows, self._fresh)
             self._fresh = False
             if job is not None:
+                job.fresh, self._broken = self._broken, False
                 jobs.append(job)
         return jobs
 
@@ -107,6 +109,8 @@ class Monitor:
         """The events that a scored job brings, in the order of time."""
         levels = self._head.calibration.apply(job.raw)
         alert, rule = self.alert, self.rule
+        if job.fresh:
+            self.alert = alert = interrupted(alert)
         if alert.state == "inactive" and max(levels) < rule.on_level:  # the road usually ends here
             self.level = levels[-1]
             return []
@@ -187,6 +191,12 @@ class Monitor:
         return self._head
 
     # What others see.
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Channels that were no numbers in the newest row: why it could not be judged."""
+        names = list(dict.fromkeys(column.channel for column in self._features.columns))
+        return tuple(names[i] for i in self._windower.absent)
 
     @property
     def armed(self) -> bool:

@@ -40,12 +40,15 @@ class Calibration:
         return levels
 
 
-def out_of_fold(rows: Doubles, fit: Callable[[Doubles], Callable[[Doubles], Doubles]]) -> Doubles:
+def out_of_fold(
+    rows: Doubles, fit: Callable[[Doubles], Callable[[Doubles], Doubles]], guard: int = 0
+) -> Doubles:
     """Scores `(n,)` of `rows` in their order, each from a fit on the other three of four contiguous folds:
-    what a machine's own normal scores when the detector has not seen it."""
+    what a machine's own normal scores when the detector has not seen it. `guard` rows on either side of a
+    fold are left out of the fit, for averages that share samples with it."""
     edges = np.linspace(0, len(rows), FOLDS + 1).astype(int)
     scores = []
     for a, b in pairwise(edges.tolist()):
-        score = fit(np.concatenate([rows[:a], rows[b:]]))
+        score = fit(np.concatenate([rows[: max(0, a - guard)], rows[b + guard :]]))
         scores.append(score(rows[a:b]))
     return np.concatenate(scores)

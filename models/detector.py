@@ -49,6 +49,7 @@ class Job:
     head: Head
     times: list[float]  # (n,) Unix seconds
     inputs: tuple[NDArray[Any], ...]
+    fresh: bool = False  # these are the first since a gap: what was pending before it is not
     raw: Array = field(default_factory=lambda: UNSCORED)
 
 

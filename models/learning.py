@@ -105,8 +105,8 @@ def stuck_rows(rows: Array) -> NDArray[np.bool_]:
 
 
 def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`(n,)`: rows far from the others in some column (median and median absolute deviation), unless there
-    are so many that they must be another way the machine runs."""
+    """`(n,)`: rows far from the others in some column (median and median absolute deviation). Where one column
+    has so many that they must be another way the machine runs, that column calls none of them a stray."""
     strays = np.zeros(len(rows), bool)
     seen = rows[candidates].astype(np.float64)
     if len(seen) < 10:
@@ -118,8 +118,9 @@ def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if len(moved) >= max(3, PULSE_SHARE * len(seen)):
             spread[column] = 1.4826 * np.median(moved)
     spread = np.maximum(spread, 0.25 * seen.std(axis=0))
-    strays[candidates] = (apart > STRAY_SIGMA * spread).any(axis=1)
-    return strays if strays.sum() <= STRAY_SHARE * len(seen) else np.zeros(len(rows), bool)
+    far = apart > STRAY_SIGMA * spread
+    strays[candidates] = far[:, far.mean(axis=0) <= STRAY_SHARE].any(axis=1)
+    return strays
 
 
 def smallest_steps(rows: Array) -> NDArray[np.float64]:

@@ -170,7 +170,8 @@ class Mahalanobis:
         spread = np.sqrt((changes**2).mean(axis=0)) if len(changes) else np.zeros(self.width)
         jumps = moving & (spread > 0)
         inverse_change = np.divide(1.0, np.maximum(spread, floor), out=np.zeros(self.width), where=jumps)
-        distance_edge = float(np.quantile(out_of_fold(levels, score_with), QUANTILE))
+        guard = (self._shape[0] - 1) // self._shape[1]  # levels that share rows with their neighbour
+        distance_edge = float(np.quantile(out_of_fold(levels, score_with, guard), QUANTILE))
         jump_edge = JUMP_MARGIN * float(np.abs(changes * inverse_change).max(initial=0.0))
         arrays = {
             "mean": mean[:, None],

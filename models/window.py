@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 MICROSECOND = 1e6
+BACKWARDS = 1.75  # half periods early: a sample on time after a late one is no step back, a repeated one is
 SAME_TIME_S = (
     1e-6  # a sample this near to where it was expected is there: double precision keeps 0.2 us today
 )
@@ -80,6 +81,7 @@ class Windower:
     max_gap_s: float
     missing: int = 0
     restarts: int = 0
+    absent: tuple[int, ...] = ()  # channels that were no numbers in the newest row; () when it was whole
     _tail: Tail | None = field(init=False, repr=False)
     _due: int = field(init=False)  # rows until the next window is complete
     _anchor: float = field(init=False, default=math.nan)  # time of sample 0
@@ -108,8 +110,12 @@ class Windower:
         number = self._next
         self._next += rows
         if math.isfinite(np.vdot(values, values)):  # the quickest look at all of them; absurd ones overflow
+            if self.absent:
+                self.absent = ()
             return self._push(number, rate_hz, values) if rows else []
-        whole: NDArray[np.bool_] = np.logical_and.reduce(np.abs(values) < LARGEST, 1)
+        sound = np.abs(values) < LARGEST
+        self.absent = tuple(np.flatnonzero(~sound[-1]).tolist())
+        whole: NDArray[np.bool_] = np.logical_and.reduce(sound, 1)
         self.missing += rows - int(np.count_nonzero(whole))
         pieces: list[Windows] = []
         edges = np.flatnonzero(np.diff(np.concatenate(([False], whole, [False]))))
@@ -128,7 +134,7 @@ class Windower:
         rows, anchor = len(values), self._anchor
         half = 0.5 / rate_hz  # so that rounding never decides
         gap = anchor + number / rate_hz - self._last - 2 * half  # NaN before the first sample: no gap then
-        if gap > self.max_gap_s + half or gap < -half:
+        if gap > self.max_gap_s + half or gap < -BACKWARDS * half:
             self.restarts += 1
             self.restart()
         self._last = anchor + (number + rows - 1) / rate_hz
