@@ -27,6 +27,9 @@ TELEMETRY_ROWS = 20  # averaged into a level: what worked best on pump rigs at 1
 TELEMETRY_GAP_ROWS = 10
 VIBRATION_WINDOW_S, VIBRATION_SMOOTH, VIBRATION_GAP_S = 1.0, 5, 0.02
 LEARN_ROWS = {"mahalanobis": 600, "level": 750, "vibration": 120}
+MOST_LEARNED = (
+    50_000  # rows: what the level bank steps through in 3 s here, and so in the watchdog's time on a board
+)
 LEVEL_HOLD_ROWS = 100  # an alert of the level bank says nothing new for so long, unless twice as loud
 
 
@@ -149,6 +152,11 @@ def _learn(config: MonitorConfig, asked: int | None, default: int, least: int, u
         return max(default, least)
     if asked < least:
         _refuse(config, "learn", f"comes to {asked} {unit}: with these settings it takes at least {least}")
+    if (asked or 0) > MOST_LEARNED:
+        message = (
+            f"comes to {asked} {unit}, and at most {MOST_LEARNED} are learned from: learn for a shorter time"
+        )
+        _refuse(config, "learn", f"{message}, or give the sensor a lower rate_hz")
     return asked
 
 

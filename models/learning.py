@@ -38,31 +38,39 @@ class Learner:
 
     needed: int
     width: int
-    _rows: list[Array] = field(default_factory=list, repr=False)
-    _times: list[float] = field(default_factory=list, repr=False)
+    _rows: Array = field(init=False, repr=False)  # (needed, width), filled up to _count
+    _times: NDArray[np.float64] = field(init=False, repr=False)
+    _count: int = 0
     _starts: list[int] = field(default_factory=list)
     _broken: bool = False  # the latest row was forgotten
     _stuck: int = 0  # rows forgotten so far
     _strays: int = 0
 
+    def __post_init__(self) -> None:
+        self._rows = np.empty((self.needed, self.width), np.float32)
+        self._times = np.empty(self.needed)
+
     def add(self, times: Sequence[float], rows: Array, fresh: bool) -> None:
         """Append consecutive rows `(n, columns)`; `fresh` when they do not follow the ones before."""
-        if fresh or self._broken or not self._times:
-            self._starts.append(len(self._times))
+        if fresh or self._broken or not self._count:
+            self._starts.append(self._count)
         self._broken = False
-        self._rows.append(np.array(rows, np.float32))
-        self._times.extend(times)
+        stop = self._count + len(rows)
+        if stop > len(self._rows):
+            self._rows = np.concatenate([self._rows[: self._count], rows])
+            self._times = np.concatenate([self._times[: self._count], times])
+        self._rows[self._count : stop], self._times[self._count : stop] = rows, times
+        self._count = stop
 
     @property
     def missing(self) -> int:
         """How many more rows are needed, as far as is known before they are looked through."""
-        return max(0, self.needed - len(self._times))
+        return max(0, self.needed - self._count)
 
     def lesson(self) -> Lesson | None:
         """What to learn from, or None when too much of it was abnormal: then the abnormal is forgotten, and
         more rows are asked for."""
-        rows = np.concatenate(self._rows)
-        times = np.asarray(self._times)
+        rows, times = self._rows[: self._count], self._times[: self._count]
         stuck = stuck_rows(rows)
         strays = stray_rows(rows, ~stuck)
         keep = ~(stuck | strays)
@@ -82,7 +90,8 @@ class Learner:
         )
         if len(lesson.rows) >= self.needed or self.needed - len(lesson.rows) <= 0.02 * self.needed:
             return lesson
-        self._rows, self._times, self._starts = [lesson.rows], lesson.times.tolist(), list(starts)
+        self._count, self._starts = len(lesson.rows), list(starts)
+        self._rows[: self._count], self._times[: self._count] = lesson.rows, lesson.times
         self._broken = not keep[-1]
         return None
 

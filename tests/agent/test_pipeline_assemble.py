@@ -126,3 +126,8 @@ def test_a_baseline_is_refused_when_what_it_depends_on_changes(tmp_path: Path) -
             load_baseline(config, monitor_of(settings))
     with pytest.raises(ForeignBaseline, match="rate was 1 Hz, is now 2 Hz"):
         load_baseline(config, monitor_of(sensor=Rig(rate_hz=2.0)))
+
+
+def test_a_lesson_longer_than_can_be_learned_in_the_watchdogs_time_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"comes to 604800 rows, and at most 50000 are learned from"):
+        monitor_of("learn: 168 h")
