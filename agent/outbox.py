@@ -15,7 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from agent import salvage
 from agent.messages import Message
+from agent.salvage import Known
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ SCHEMA = (
     "CREATE INDEX by_kind ON messages (kind, id)",
     "CREATE TABLE sequences (monitor TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE topics (topic TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 
 
@@ -64,17 +67,20 @@ class Outbox:
     A put has returned: the message survives kill -9 and a power cut (WAL, synchronous=FULL). Bounded: when
     `max_bytes` is exceeded the oldest states go first and events last; what was lost is counted, on disk
     too, and said. `max_bytes` counts topics, payloads and ROW_BYTES each; the file itself may be larger by
-    half, and the WAL beside it has 1 MiB. A file found broken is set aside and a new one begun.
+    half, and the WAL beside it has 1 MiB. A file found broken is set aside and a new one begun, which takes
+    over the last numbers given and the retained topics: from memory or, at start, from what can be read.
     """
 
     def __init__(self, path: Path, max_bytes: int = 64 * 1024 * 1024) -> None:
         self.path = path
         self.max_bytes = max_bytes
         self.set_aside: str | None = None  # why and where to, once a broken file was found
-        self.lost = 0  # messages given up for want of room, or found damaged: since this file began
+        self.lost = 0  # messages given up: for want of room, found damaged, in a file set aside while running
         self.size_bytes = 0
         self.waiting = 0  # messages in the queue
         self._db: sqlite3.Connection | None = None
+        self._wanted = False  # opened, and not closed since
+        self._known = Known()  # what is on disk, or a put ahead of it where the disk refused
         self._lock = threading.RLock()
         self._full = False
         self._listener: Callable[[], None] | None = None
@@ -92,10 +98,12 @@ class Outbox:
             except (OSError, sqlite3.OperationalError) as error:
                 self._shut()
                 raise OutboxError(f"{self.path}: {_words(error)}") from error
+            self._wanted = True
 
     def close(self) -> None:
         """May be called twice."""
         with self._lock:
+            self._wanted = False
             self._shut()
 
     def __enter__(self: O) -> O:
@@ -121,6 +129,7 @@ class Outbox:
             lost = 0
             for message in messages:
                 if message.seq:
+                    self._known.merge(Known(seqs={message.monitor: message.seq}))
                     db.execute(
                         "INSERT INTO sequences VALUES (?, ?)"
                         " ON CONFLICT (monitor) DO UPDATE SET seq = max(seq, excluded.seq)",
@@ -131,7 +140,7 @@ class Outbox:
                 ):  # would push out all the others and then itself
                     lost += 1
                     continue
-                db.execute(
+                cursor = db.execute(
                     "INSERT INTO messages (kind, monitor, seq, topic, payload, qos, retain, crc)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
@@ -145,6 +154,7 @@ class Outbox:
                         _crc(message),
                     ),
                 )
+                self._known.merge(Known(last_id=cursor.lastrowid or 0))
                 self.size_bytes += _size(message.topic, message.payload)
                 self.waiting += 1
             lost += self._prune(db)
@@ -197,6 +207,28 @@ class Outbox:
             row = db.execute("SELECT seq FROM sequences WHERE monitor = ?", (monitor,)).fetchone()
         return int(row[0]) if row else 0
 
+    def remembered(self) -> set[str]:
+        """The retained topics that this outbox was told to remember, in this run and in earlier ones."""
+        with self._lock:
+            return set(self._known.topics)
+
+    def remember(self, topics: Iterable[str]) -> None:
+        """Keep the names of retained topics, so that a later run can empty them. Raises OutboxError."""
+        with self._lock:
+            fresh = set(topics) - self._known.topics
+            if fresh:
+                with self._change() as db:
+                    db.executemany("INSERT OR IGNORE INTO topics VALUES (?)", [(topic,) for topic in fresh])
+                self._known.topics |= fresh
+
+    def forget(self, topics: Iterable[str]) -> None:
+        """They have been emptied. Raises OutboxError."""
+        with self._lock:
+            gone = set(topics)
+            with self._change() as db:
+                db.executemany("DELETE FROM topics WHERE topic = ?", [(topic,) for topic in gone])
+            self._known.topics -= gone
+
     def _prune(self, db: sqlite3.Connection) -> int:
         """Delete until it fits: states first, then events, each from the oldest. How many went."""
         gone = 0
@@ -230,6 +262,10 @@ class Outbox:
     def _change(self) -> Iterator[sqlite3.Connection]:
         """One transaction, alone. Leaves nothing behind, in memory or on disk, when it fails."""
         with self._lock:
+            if (
+                self._db is None and self._wanted
+            ):  # a broken file could not be replaced: it may be possible now
+                self.open()
             db = self._db
             if db is None:
                 raise OutboxError(f"{self.path}: not open")
@@ -253,7 +289,9 @@ class Outbox:
         """Set the broken file aside and begin anew. Raises OutboxError when even that fails."""
         self._shut()
         try:
-            self._move(reason)
+            aside = self._move(reason)
+            self._known.merge(salvage.salvage(aside))
+            self._known.lost = max(self._known.lost, self.lost + self.waiting)
             self._db = self._connect()
         except (OSError, sqlite3.Error) as error:
             self._shut()
@@ -288,6 +326,7 @@ class Outbox:
                 db.execute("BEGIN IMMEDIATE")
                 for statement in SCHEMA:
                     db.execute(statement)
+                self._known.write(db)
                 db.execute("COMMIT")
             self._take_stock(db)
         except BaseException:
@@ -310,10 +349,11 @@ class Outbox:
         ).fetchone()
         self.waiting = count
         self.size_bytes = int(size) + count * ROW_BYTES
-        row = db.execute("SELECT value FROM counters WHERE name = 'lost'").fetchone()
-        self.lost = int(row[0]) if row else 0
+        known = salvage.read(db)
+        self.lost = known.lost
+        self._known.merge(known)
 
-    def _move(self, reason: str) -> None:
+    def _move(self, reason: str) -> Path:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         target = Path(f"{self.path}.corrupt-{stamp}")
         count = 1
@@ -332,6 +372,7 @@ class Outbox:
         sync_directory(self.path.parent)
         self.set_aside = f"{reason}; set aside as {target.name}"
         logger.error("outbox: %s; what waited in it is not sent", self.set_aside)
+        return target
 
     def _shut(self) -> None:
         db, self._db = self._db, None

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 
 from agent.messages import Message
 from agent.outbox import KEPT_ASIDE, ROW_BYTES, Outbox, OutboxError
+from agent.salvage import MOST, salvage
 from tests.real import need, need_root
 
 REPOSITORY = Path(__file__).parents[2]
@@ -270,6 +271,13 @@ def test_an_empty_file_with_a_log_is_set_aside_with_its_log(path: Path) -> None:
     assert [kept.name[-4:] for kept in aside(path) if kept.stat().st_size] == ["-wal"]
 
 
+def test_a_log_without_its_file_is_set_aside(path: Path) -> None:
+    Path(f"{path}-wal").write_bytes(bytes(5000))
+    with Outbox(path) as outbox:
+        assert outbox.set_aside is not None
+        outbox.put(event(1))
+
+
 def test_an_empty_file_alone_is_a_new_outbox(path: Path) -> None:
     path.write_bytes(b"")
     with Outbox(path) as outbox:
@@ -310,6 +318,110 @@ def test_a_message_damaged_on_disk_is_counted_as_lost_and_never_sent(
         assert [message.seq for message in waiting(outbox)] == [1, 3]
         assert (outbox.lost, outbox.waiting) == (1, 2)
     assert "damaged" in caplog.text
+
+
+def break_while_open(outbox: Outbox) -> None:
+    """As a dying card would: the next statement finds the file malformed."""
+    with pytest.raises(OutboxError, match="set aside"):
+        with outbox._change():
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+
+def test_a_file_set_aside_while_running_costs_its_messages_and_no_number_is_given_twice(path: Path) -> None:
+    with Outbox(path) as outbox:
+        outbox.put_all([*(event(seq) for seq in range(1, 31)), event(7, "fan")])
+        outbox.remember(["a", "b"])
+        old = [stored.id for stored in outbox.pending(100)]
+        outbox.ack(old[:10])
+        break_while_open(outbox)
+        assert (outbox.last_seq("pump"), outbox.last_seq("fan"), outbox.lost) == (30, 7, 21)
+        outbox.put_all([event(31), event(8, "fan")])
+        assert [stored.message.seq for stored in outbox.pending(10, after=old[-1])] == [31, 8], "no stall"
+        outbox.ack(old)  # the broker's word for what was under way comes late
+        assert waiting(outbox) == [event(31), event(8, "fan")], "and takes nothing else with it"
+    with Outbox(path) as outbox:
+        assert (outbox.last_seq("pump"), outbox.lost, outbox.remembered()) == (31, 21, {"a", "b"})
+
+
+def test_a_file_that_could_not_be_begun_anew_is_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Outbox(path) as outbox:
+        outbox.put_all([event(1), event(2)])
+        with monkeypatch.context() as trouble:
+
+            def refuse(_: Outbox) -> None:
+                raise sqlite3.OperationalError("database or disk is full")
+
+            trouble.setattr(Outbox, "_connect", refuse)
+            with pytest.raises(OutboxError, match="disk is full"):
+                with outbox._change():
+                    raise sqlite3.DatabaseError("database disk image is malformed")
+            with pytest.raises(OutboxError, match="disk is full"):
+                outbox.put(event(3))
+        outbox.put(event(3))
+        assert waiting(outbox) == [event(3)]
+        assert (outbox.pending(1)[0].id, outbox.lost) == (3, 2)
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.9])
+def test_numbers_and_topics_are_read_from_a_truncated_file_where_they_still_can_be(
+    path: Path, share: float
+) -> None:
+    with Outbox(path) as outbox:
+        outbox.remember(["tocsin/pi-7/fan/state"])
+    filled(path)
+    os.truncate(path, int(path.stat().st_size * share))
+    with Outbox(path) as outbox:
+        assert outbox.set_aside is not None
+        assert outbox.last_seq("pump") == 200
+        assert outbox.remembered() == {"tocsin/pi-7/fan/state"}
+        outbox.put(event(201))
+    with Outbox(path) as outbox:
+        assert outbox.last_seq("pump") == 201
+
+
+def test_a_broken_file_with_a_log_is_left_as_it_is(path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", PUTTING, str(path)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    )
+    assert child.stdout is not None
+    for _ in range(100):
+        child.stdout.readline()
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    files = [path, Path(f"{path}-wal")]
+    path.write_bytes(path.read_bytes()[:-4096] + random.Random(1).randbytes(4096))
+    before = [file.read_bytes() for file in files]
+    assert salvage(path).seqs["pump"] >= 100
+    assert sorted(path.parent.iterdir()) == files
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_implausible_is_read_from_a_broken_file(path: Path, seed: int) -> None:
+    filled(path)
+    chance = random.Random(seed)
+    content = bytearray(path.read_bytes())
+    for _ in range(30):
+        at = chance.randrange(min(len(content), 6 * 4096))
+        content[at : at + 8] = chance.randbytes(8)
+    path.write_bytes(content)
+    found = salvage(path)
+    assert all(isinstance(name, str) and 0 < seq < MOST for name, seq in found.seqs.items())
+
+
+def test_retained_topics_are_remembered_over_runs_and_forgotten_when_they_are_empty(path: Path) -> None:
+    with Outbox(path) as outbox:
+        assert outbox.remembered() == set()
+        outbox.remember(["a", "b"])
+        outbox.remember(["b", "c"])
+    with Outbox(path) as outbox:
+        assert outbox.remembered() == {"a", "b", "c"}
+        outbox.forget(["a", "never there"])
+    with Outbox(path) as outbox:
+        assert outbox.remembered() == {"b", "c"}
 
 
 def test_only_the_latest_broken_files_are_kept(path: Path) -> None:

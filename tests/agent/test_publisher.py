@@ -21,6 +21,7 @@ from agent.outbox import Outbox, OutboxError
 from agent.publisher import Answer, Backoff, BrokerOptions, Publisher, RequestError
 from agent.session import Received
 from tests.agent.brokers import HOST, Broker, Iotcore, Mosquitto, Subscriber, until
+from tests.agent.test_outbox import break_while_open
 
 TOPICS = Topics("tocsin", "pi-7")
 QUICK = Backoff(first_s=0.1, most_s=0.5)
@@ -335,6 +336,16 @@ def test_what_has_arrived_but_cannot_be_deleted_is_not_sent_again(broker: Broker
         assert publisher.status.delivered == 51
         publisher.stop()
         assert len(ears.on(TOPICS.event)) <= 51 + options(broker).max_inflight
+
+
+def test_alerts_go_on_after_the_outbox_broke_while_connected(broker: Broker, tmp_path: Path) -> None:
+    with Subscriber(broker.port) as ears, Agent(tmp_path, options(broker)) as agent:
+        agent.outbox.put_all([event(seq) for seq in range(1, 31)])
+        until(lambda: not agent.outbox.waiting, "delivered")
+        break_while_open(agent.outbox)
+        agent.outbox.put(event(31))
+        until(lambda: len(ears.on(TOPICS.event)) == 31, "the next one has arrived")
+        until(lambda: not agent.outbox.waiting, "and is off the disk")
 
 
 def test_the_publisher_opens_no_socket_but_the_brokers(broker: Broker, tmp_path: Path) -> None:
