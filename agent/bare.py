@@ -19,15 +19,27 @@ from models.window import Windows
 Loop = Callable[[], tuple[float, float]]  # seconds of CPU, the last level
 
 
-def loop(head: Head, learned: Learned, features: Features, windows: Sequence[Windows]) -> Loop:
+def loop(
+    head: Head,
+    learned: Learned,
+    features: Features,
+    windows: Sequence[Windows],
+    clock: Callable[[], float] = process_time,
+) -> Loop:
     """A loop that scores `windows` one by one with a head armed with `learned`."""
     if isinstance(head, Level):
-        return _level(head, learned, features, windows)
+        return _level(head, learned, features, windows, clock)
     assert isinstance(head, Mahalanobis)
-    return _mahalanobis(head, learned, features, windows)
+    return _mahalanobis(head, learned, features, windows, clock)
 
 
-def _mahalanobis(head: Mahalanobis, learned: Learned, features: Features, windows: Sequence[Windows]) -> Loop:
+def _mahalanobis(
+    head: Mahalanobis,
+    learned: Learned,
+    features: Features,
+    windows: Sequence[Windows],
+    clock: Callable[[], float],
+) -> Loop:
     smoother = head._smoother
     span, every, lag = smoother.span, smoother.every, smoother.lag
     width, back = head.width, CHANGE_SPANS * lag
@@ -49,7 +61,7 @@ def _mahalanobis(head: Mahalanobis, learned: Learned, features: Features, window
 
     def run() -> tuple[float, float]:
         alarms, highest = 0, 0.0
-        began = process_time()
+        began = clock()
         for i, window in enumerate(windows):
             end = span - 1 + (i + 1) * every
             rows[end - every : end] = features.extract(window)
@@ -64,12 +76,18 @@ def _mahalanobis(head: Mahalanobis, learned: Learned, features: Features, window
             distance, jump = scores[0, 0, 0, 0] / distance_edge, scores[1, 0, 0, 0] / jump_edge
             highest = max(distance, jump)
             alarms += highest >= 1.0
-        return process_time() - began, float(highest)
+        return clock() - began, float(highest)
 
     return run
 
 
-def _level(head: Level, learned: Learned, features: Features, windows: Sequence[Windows]) -> Loop:
+def _level(
+    head: Level,
+    learned: Learned,
+    features: Features,
+    windows: Sequence[Windows],
+    clock: Callable[[], float],
+) -> Loop:
     width = head.width
     fixed: dict[str, NDArray[Any]] = {
         "value": aligned(width, 1),
@@ -96,7 +114,7 @@ def _level(head: Level, learned: Learned, features: Features, windows: Sequence[
 
     def run() -> tuple[float, float]:
         alarms, highest, now, last = 0, 0.0, 0, -1
-        began = process_time()
+        began = clock()
         for window in windows:
             value[:, 0] = features.extract(window)[0]
             hour = int(window.times[0] // 3600)
@@ -107,6 +125,6 @@ def _level(head: Level, learned: Learned, features: Features, windows: Sequence[
             now = 1 - now
             highest = score.max() / edge
             alarms += highest >= 1.0
-        return process_time() - began, float(highest)
+        return clock() - began, float(highest)
 
     return run

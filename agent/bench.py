@@ -2,68 +2,36 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from time import process_time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
 
-from agent import bare
-from agent.assemble import Shape, make_monitor, make_sensor, shape_of
+from agent.assemble import Shape, make_sensor, shape_of
 from agent.checking import side_by_side
 from agent.config import Config, MonitorConfig
+from agent.measure import CHUNK, START, Cost, Subject, measure
 from agent.memory import resident
 from agent.offline import next_reading
-from agent.pipeline import Monitor, Pipeline
 from agent.progress import Progress
-from agent.stopwatch import Part, stopwatch
-from agent.weight import START, Load, Noise, weigh
+from agent.weight import MB, Load, WeighingError, Weight, weigh
 from models.session import VERSION
-from models.window import Array, Windows
+from models.window import Array
 from sensors.base import Channel, Kind, Reading, Sensor, SensorError
 
-MOST, LARGEST = 20_000, 32 * 2**20  # windows and bytes in one pass
-PASSES = 8  # about; the best counts, for everything else on this computer only makes it slower
-CHUNK = 4096  # rows at a time where they need not come one by one
 COPIES = 32
-MB = 1e6
-
-
-class Cost(msgspec.Struct, kw_only=True):
-    """One monitor; microseconds of CPU for each window. Live: one hop at a time, as from a sensor."""
-
-    name: str
-    sensor: str
-    detector: str
-    features: str
-    columns: int
-    rate_hz: float
-    hop_s: float
-    input: str  # "recorded rows", "noise"
-    live_us: float  # the whole road, of which:
-    features_us: float
-    session_us: float
-    calibration_us: float
-    rest_us: float
-    bare_us: float  # the same calls of numpy and onnxruntime in a bare loop
-    ratio: float  # live over bare
-    chunked_us: float  # with CHUNK rows at a time
-    rows_per_s: float  # the same
-    core_share: float  # of one core, live, at the sensor's own rate
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """Resident memory in MB of fresh processes that import what the agent does."""
+    """What fresh agents take that listen to the first of the monitors measured; 1 MB is a million bytes."""
 
-    bench_mb: float  # of this process
-    one_monitor_mb: float
-    many_monitors_mb: float
+    one_monitor: Weight
+    many_monitors: Weight  # on one sensor, sharing a graph
     many: int
+    bench_mb: float  # resident, of this process
 
 
 class Report(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin.bench/1"):
@@ -75,50 +43,8 @@ class Report(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin.bench
     numpy: str
     monitors: list[Cost]
     memory: Memory | None
+    memory_unknown: str  # why there is none
     left_out: dict[str, str]  # monitor -> why
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A monitor to be measured, and normal rows for it."""
-
-    entry: MonitorConfig
-    sensor: Sensor  # for its channels and rate
-    shape: Shape
-    rows: Array  # (n, channels), at least those it learns from
-    origin: str  # "recorded rows", "noise"
-
-    @property
-    def hop(self) -> int:
-        """Rows from one score to the next."""
-        return max(self.shape.hop, self.shape.every)
-
-    def windows(self, count: int) -> list[Windows]:
-        """The first windows as the monitor's features see them, one hop apart."""
-        shape, rate = self.shape, self.sensor.rate_hz
-        length = shape.window if shape.kind == "vibration" else 1
-        columns = [
-            i
-            for i, c in enumerate(self.sensor.channels)
-            if not self.entry.channels or c.name in self.entry.channels
-        ]
-        rows = np.ascontiguousarray(self.rows[:, columns])
-        found = []
-        for i in range(count):
-            first = i * self.hop % (len(rows) - max(length, self.hop) + 1)
-            end = first + max(length, self.hop)
-            time = START + (i * self.hop + end - first - 1) / rate
-            found.append(Windows([time], rows[first:end], length, shape.hop, False))
-        return found
-
-    def readings(self, size: int, count: int, first: int) -> list[Reading]:
-        """`count` Readings of `size` rows from row `first` of an endless stream of the rows."""
-        place = np.arange(first, first + size * count) % len(self.rows)
-        rows = self.rows[place].reshape(count, size, -1)
-        rate = self.sensor.rate_hz
-        return [
-            Reading(self.sensor.name, START + (first + i * size) / rate, rate, rows[i]) for i in range(count)
-        ]
 
 
 def command(config: Config | None, *, seconds: float, as_json: bool) -> int:
@@ -136,6 +62,7 @@ def report(config: Config | None, seconds: float, *, weighed: bool = True) -> Re
     costs: list[Cost] = []
     left_out: dict[str, str] = {}
     memory: Memory | None = None
+    unknown = "no monitor was measured" if weighed else "not asked for"
     with Progress("bench") as bar:
         entries = list(STOCK if config is None else config.monitors.values())
         for i, entry in enumerate(entries):
@@ -147,8 +74,11 @@ def report(config: Config | None, seconds: float, *, weighed: bool = True) -> Re
                 left_out[entry.name] = found
                 continue
             costs.append(found)
-            if weighed and memory is None and not isinstance(subject, str):
-                memory = _memory(subject)
+            if weighed and len(costs) == 1 and not isinstance(subject, str):
+                try:
+                    memory, unknown = _memory(subject), ""
+                except WeighingError as error:
+                    unknown = str(error)
     return Report(
         machine=_machine(),
         python=platform.python_version(),
@@ -156,8 +86,32 @@ def report(config: Config | None, seconds: float, *, weighed: bool = True) -> Re
         numpy=np.__version__,
         monitors=costs,
         memory=memory,
+        memory_unknown=unknown,
         left_out=left_out,
     )
+
+
+class Noise(Sensor):
+    """A sensor only in its shape: what it gives is noise."""
+
+    waits = True
+
+    def __init__(self, name: str, channels: Sequence[Channel], rate_hz: float, kind: Kind) -> None:
+        self.name, self.channels, self.rate_hz, self.kind = name, tuple(channels), rate_hz, kind
+        self._random = np.random.default_rng(0)
+        self._given = 0
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+
+    def read(self, timeout: float) -> Reading | None:
+        time = START + self._given / self.rate_hz
+        self._given += 1
+        return Reading(self.name, time, self.rate_hz, self.rows(1))
+
+    def rows(self, count: int) -> Array:
+        """`(count, channels)` of new noise."""
+        return self._random.standard_normal((count, len(self.channels)), np.float32)
 
 
 # What is measured.
@@ -220,142 +174,23 @@ def _needed(shape: Shape) -> int:
     return shape.window + 5 * shape.learn * shape.hop // 4
 
 
-# Measuring.
-
-
-def measure(subject: Subject, seconds: float) -> Cost | str:
-    """What the monitor costs, or why that cannot be said."""
-    road = _Road(subject)
-    if not road.learn():
-        return f"does not learn from its rows: it {road.monitor.status().needs}"
-    hop = subject.hop
-    live_us = road.best_us(hop, seconds)
-    with stopwatch() as parts:
-        road.best_us(hop, seconds / 2, parts)
-    chunked_us = road.best_us(max(CHUNK // hop, 1) * hop, seconds / 2)
-    bare_us = _bare_us(subject, road.monitor, seconds)
-    return Cost(
-        name=subject.entry.name,
-        sensor=subject.sensor.name,
-        detector=subject.shape.detector,
-        features=subject.shape.kind,
-        columns=road.monitor.head.width,
-        rate_hz=subject.sensor.rate_hz,
-        hop_s=subject.shape.hop_s,
-        input=subject.origin,
-        live_us=round(live_us, 2),
-        features_us=round(parts["features"].least_us, 2),
-        session_us=round(parts["session"].least_us, 2),
-        calibration_us=round(parts["calibration"].least_us, 2),
-        rest_us=round(max(0.0, live_us - sum(part.least_us for part in parts.values())), 2),
-        bare_us=round(bare_us, 2),
-        ratio=round(live_us / bare_us, 3),
-        chunked_us=round(chunked_us, 2),
-        rows_per_s=round(hop / chunked_us * 1e6),
-        core_share=float(f"{live_us / 1e6 / subject.shape.hop_s:.4g}"),
-    )
-
-
-class _Road:
-    """A monitor in a pipeline of its own, and how far its endless stream has come."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject, self._row = subject, 0
-        self.monitor = make_monitor(subject.entry, subject.sensor)
-        self._pipeline = Pipeline([self.monitor])
-
-    def learn(self) -> bool:
-        """Push rows until it has learned; False when it does not."""
-        size = self._subject.hop
-        most = 4 * len(self._subject.rows) // size
-        while not self.monitor.armed and self._row < most * size:
-            for reading in self._subject.readings(size, 64, self._row):
-                self._pipeline.push([reading])
-            self._row += 64 * size
-        return self.monitor.armed
-
-    def push(self, reading: Reading) -> None:
-        """One reading of one's own."""
-        self._pipeline.push([reading])
-
-    def best_us(self, size: int, seconds: float, parts: dict[str, Part] | None = None) -> float:
-        """Microseconds of CPU for each window, `size` rows at a time: the best of many passes."""
-        windows = size // self._subject.hop
-        bytes_each = size * self._subject.rows.shape[1] * 4
-        count, best, spent, passes = 1, float("inf"), 0.0, -2  # the first two only warm up
-        while spent < seconds or passes < 2:
-            readings = self._subject.readings(size, count, self._row)
-            self._row += size * count
-            push = self._pipeline.push
-            for part in (parts or {}).values():
-                part.spent_s = 0.0
-            with _undisturbed():
-                began = process_time()
-                for reading in readings:
-                    push([reading])
-                took = process_time() - began
-            spent, passes = spent + took, passes + 1
-            if passes > 0:
-                best = min(best, took / count / windows * 1e6)
-                for part in (parts or {}).values():
-                    part.end(count * windows)
-            count = _count(seconds, took / count, LARGEST // bytes_each)
-        return best
-
-
-def _bare_us(subject: Subject, monitor: Monitor, seconds: float) -> float:
-    """The same for the bare loop."""
-    assert monitor.baseline is not None
-    learned = monitor.baseline.learned
-    count, best, spent, passes = 1, float("inf"), 0.0, -2
-    while spent < seconds or passes < 2:
-        windows = subject.windows(count)
-        run = bare.loop(monitor.head, learned, monitor._features, windows)
-        with _undisturbed():
-            took, _ = run()
-        spent, passes = spent + took, passes + 1
-        if passes > 0:
-            best = min(best, took / count * 1e6)
-        count = _count(seconds, took / count, MOST)
-    return best
-
-
-def _count(seconds: float, each_s: float, most: int) -> int:
-    """Windows, or pieces, for the next pass."""
-    return max(1, min(MOST, most, int(seconds / PASSES / max(each_s, 1e-7))))
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No collection of garbage in between."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 # Memory.
 
 
 def _memory(subject: Subject) -> Memory:
-    """With one such monitor, and with many that share its graph."""
+    """With one such monitor, and with many that share its graph; side by side. Raises WeighingError."""
+    shape, rate_hz = subject.shape, subject.sensor.rate_hz
     load = Load(
-        monitor=subject.entry,
+        monitor=msgspec.structs.replace(subject.entry, features=shape.kind, detector=shape.detector),
         channels=[channel.name for channel in subject.sensor.channels],
-        rate_hz=subject.sensor.rate_hz,
-        kind=subject.sensor.kind,
-        hop=subject.hop,
+        rate_hz=rate_hz,
+        lesson_s=shape.learn * shape.hop / rate_hz,
         copies=1,
     )
-    one, many = weigh(load), weigh(msgspec.structs.replace(load, copies=COPIES))
-    return Memory(
-        bench_mb=round(resident()[0] / MB, 1),
-        one_monitor_mb=round(one / MB, 1),
-        many_monitors_mb=round(many / MB, 1),
-        many=COPIES,
-    )
+    loads = [load, msgspec.structs.replace(load, copies=COPIES)]
+    with ThreadPoolExecutor() as pool:
+        one, many = pool.map(lambda each: weigh(each, subject.rows), loads)
+    return Memory(one_monitor=one, many_monitors=many, many=COPIES, bench_mb=round(resident()[0] / MB, 1))
 
 
 # Telling.
@@ -409,11 +244,17 @@ def table(found: Report) -> str:
     if found.memory is not None:
         memory = found.memory
         lines.append(
-            f"memory: {memory.one_monitor_mb:.0f} MB with one monitor, {memory.many_monitors_mb:.0f} MB with"
-            f" {memory.many} that share a graph; this process {memory.bench_mb:.0f} MB"
+            f"memory of a `tocsin run`, in MB of 1,000,000 bytes: {_mb(memory.one_monitor)} with one monitor;"
+            f" {_mb(memory.many_monitors)} with {memory.many} that share a graph. This process: {memory.bench_mb:.0f}"
         )
+    elif found.memory_unknown:
+        lines.append(f"memory: not measured: {found.memory_unknown}")
     lines += [f"not measured: {name}: {why}" for name, why in found.left_out.items()]
     return "\n".join(lines)
+
+
+def _mb(weight: Weight) -> str:
+    return f"{weight.resident_mb:.0f} ({weight.anonymous_mb:.0f} anonymous, {weight.peak_mb:.0f} at its peak)"
 
 
 def _machine() -> str:

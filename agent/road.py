@@ -217,6 +217,7 @@ class Road:
         if now >= self._lean_at:
             self._lean_at = math.inf
             memory.release()
+            logger.debug("memory is released that only starting and learning needed")
         self._emit(self._listen_for_silence(now))
         for name in self._config.monitors:
             self._state(name, now, last)
