@@ -8,10 +8,17 @@ import shutil
 import pytest
 
 
+def find(binary: str) -> str | None:
+    """The path of a program; None where it is not installed, or TOCSIN_WITHOUT, a list with commas, names it."""
+    if binary in os.environ.get("TOCSIN_WITHOUT", "").split(","):
+        return None
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
+    return shutil.which(binary, path=path)
+
+
 def need(binary: str) -> str:
     """The path of a program. Without it: skip, or fail when TOCSIN_REQUIRE_REAL is set."""
-    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
-    found = shutil.which(binary, path=path)
+    found = find(binary)
     require(found is not None, f"{binary} is not installed")
     assert found is not None
     return found

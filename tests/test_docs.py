@@ -23,6 +23,7 @@ from agent.cli import EXAMPLES, parser
 from agent.config import load_text
 from agent.messages import schemas
 from sensors import DRIVERS, check
+from tests.real import find
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("agent/demo/**/*.md")])
@@ -308,13 +309,10 @@ def shims(folder: Path) -> Path:
     if made.exists():
         return made
     made.mkdir()
-    path = os.environ["PATH"] + ":/usr/sbin:/sbin"
     programs = {"tocsin": TOCSIN}
-    from shutil import which
-
-    if which("mosquitto", path=path) is None:
+    if find("mosquitto") is None:
         programs["mosquitto"] = BROKER
-    if which("mosquitto_sub", path=path) is None:
+    if find("mosquitto_sub") is None:
         programs["mosquitto_sub"] = SUBSCRIBER
     for name, text in programs.items():
         (made / name).write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n{text}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from tests.agent.brokers import (
 from tests.agent.recordings import step, write_csv
 from tests.agent.running import REPOSITORY, Agent, events, states, tocsin
 from tests.agent.troubled import DRIVER
+from tests.real import find
 
 RECORDED: dict[str, Any] = {
     "sensors": {"pump": {"driver": "recording", "file": "pump.csv", "speed": 0}},
@@ -60,8 +60,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 def any_broker(folder: Path) -> Broker:
-    there = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    return Mosquitto(folder) if there else Iotcore(folder)
+    return Mosquitto(folder) if find("mosquitto") else Iotcore(folder)
 
 
 def without_clock(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
