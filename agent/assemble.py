@@ -23,6 +23,9 @@ from models.window import Windower
 from sensors import registry
 from sensors.base import Sensor
 
+SLOW_HZ = (
+    1 / 60
+)  # up to here a single channel goes to the level bank, which alarms about once in 900 rows of pure noise
 TELEMETRY_ROWS = 20  # averaged into a level: what worked best on pump rigs at 1 Hz
 TELEMETRY_GAP_ROWS = 10
 VIBRATION_WINDOW_S, VIBRATION_SMOOTH, VIBRATION_GAP_S = 1.0, 5, 0.02
@@ -113,7 +116,8 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
     kind = sensor.kind if config.features == "auto" else config.features
     detector = config.detector
     if detector == "auto":
-        detector = "level" if kind == "telemetry" and channels == 1 else "mahalanobis"
+        slow = kind == "telemetry" and channels == 1 and rate <= SLOW_HZ
+        detector = "level" if slow else "mahalanobis"
     if detector == "level" and kind == "vibration":
         _refuse(config, "detector", '"level" is for slow channels: vibration needs "mahalanobis"')
 

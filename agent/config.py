@@ -187,7 +187,7 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
         Literal["auto", "mahalanobis", "level"],
         About(
             "`mahalanobis`: several channels that belong together; `level`: changes of slow channels, "
-            "each alone; `auto`: `level` for one slow channel, else `mahalanobis`."
+            "each alone; `auto`: `level` for one channel of a row a minute or fewer, else `mahalanobis`."
         ),
     ] = "auto"
     features: Annotated[

@@ -51,8 +51,9 @@ def refused(settings: str, sensor: Sensor | None = None) -> str:
     ("settings", "sensor", "detector", "learn", "hop_s"),
     [
         ("", Rig(), "mahalanobis", 600, 1.0),
-        ("", Rig(1), "level", 750, 1.0),
-        ("channels: [c1]", Rig(), "level", 750, 1.0),
+        ("", Rig(1), "mahalanobis", 600, 1.0),
+        ("", Rig(1, 1 / 60), "level", 750, 60.0),
+        ("channels: [c1]", Rig(rate_hz=1 / 300), "level", 750, 300.0),
         ("detector: level", Rig(), "level", 750, 1.0),
         ("", Rig(2, 3200.0, "vibration"), "mahalanobis", 120, 0.5),
         ("window: 300 rows", Rig(), "mahalanobis", 1499, 1.0),
