@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from math import isfinite
@@ -105,6 +106,13 @@ class Topics:
     def alert(self, monitor: str, about: Literal["machine", "sensor"] = "machine") -> str:
         """A machine and the sensor that watches it can be in alert together, hence two topics."""
         return f"{self.root}/{monitor}/{'alert' if about == 'machine' else 'sensor_alert'}"
+
+    def retained(self, monitors: Iterable[str]) -> set[str]:
+        """All topics that keep their last message on the broker."""
+        of_each = (
+            (self.monitor_state(name), self.alert(name), self.alert(name, "sensor")) for name in monitors
+        )
+        return {self.availability, self.agent_state}.union(*of_each)
 
 
 def encode(event: Event, device: str, prefix: str, clock: Clock | None = None) -> Message:

@@ -7,16 +7,17 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from agent import messages, payloads
+from agent import messages
 from agent.broker import Backoff, BrokerOptions, Tls
 from agent.messages import Message, Topics
 from agent.outbox import Outbox, OutboxError
+from agent.requests import RequestError, Transaction, parsed
 from agent.session import Bell, Received, Session, wait
 
 __all__ = ["Answer", "Backoff", "BrokerOptions", "Publisher", "RequestError", "Status", "Tls"]
@@ -26,15 +27,10 @@ logger = logging.getLogger(__name__)
 TURN_S = 0.5  # how long one turn of the loop may wait, and so how old a heartbeat of a healthy one gets
 STABLE_S = 10.0  # a connection that stood this long ends a row of failures
 ACK_S = 60.0  # a broker that answers pings but acknowledges nothing for this long is left
-REQUEST_BYTES = 64 * 1024
 PATIENT = Backoff()
 RESPONSES = 100  # answers that wait for room; older ones are forgotten
 
 Answer = Callable[[str, dict[str, object]], object]
-
-
-class RequestError(Exception):
-    """A request nobody can fulfil: an unknown verb, a missing field. Its words go into the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +61,18 @@ class Publisher:
         *,
         answer: Answer | None = None,
         backoff: Backoff = PATIENT,
+        monitors: Iterable[str] | None = None,
     ) -> None:
         """`answer(verb, request)` is called in the thread "publish" and must be quick. What it returns goes
-        into the response; RequestError says no. Without it no requests are subscribed to."""
+        into the response; RequestError says no. Without it no requests are subscribed to. `monitors` are all
+        there are: what an earlier run retained of others is emptied. Without it nothing is."""
         self.broker = broker
         self.outbox = outbox
         self.topics = topics
         self.heartbeat = time.monotonic()  # of the loop's last turn
         self.client_id = broker.client_id or f"tocsin-{topics.device}"
         self._answer = answer
+        self._topics_of_ours = None if monitors is None else topics.retained(monitors)
         self._backoff = backoff
         self._bell = Bell()
         self._thread: threading.Thread | None = None
@@ -100,6 +99,12 @@ class Publisher:
         self._arrived: set[int] = set()  # outbox ids acknowledged, but still on disk: it refuses
         self._disk_at = 0.0  # when to try the disk again
         self._events_at = 0.0  # when to try events again, after the broker rejected one
+        # None: as many events under way as there is room for. After a rejection one alone, the oldest, until
+        # it went through, so that later ones do not overtake it: 0 before it is sent, then its outbox id.
+        self._head: int | None = None
+        self._rejections = 0  # of events, in a row
+        self._leaving: set[str] = set()  # retained topics of earlier runs, to be emptied
+        self._emptying: dict[int, str] = {}  # those under way, by packet id
         self._farewell: int | None = None  # packet id of "offline"
 
     @property
@@ -112,6 +117,7 @@ class Publisher:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
+        self._take_leave()
         self.outbox.listen(self._bell.ring)
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
         self._thread.start()
@@ -141,6 +147,18 @@ class Publisher:
             self._unsent.pop(message.topic, None)
             self._unsent[message.topic] = None
         self._bell.ring()
+
+    def _take_leave(self) -> None:
+        """Have the retained topics emptied that a changed configuration no longer has."""
+        if self._topics_of_ours is None:
+            return
+        self._leaving = self.outbox.remembered() - self._topics_of_ours
+        for topic in sorted(self._leaving):
+            self.retain(Message(topic, b"", 1, True, "state", ""))
+        try:
+            self.outbox.remember(self._topics_of_ours)
+        except OutboxError as error:
+            self._disk(error)
 
     def _run(self) -> None:
         while True:
@@ -175,7 +193,9 @@ class Publisher:
         self._up_since = self._flying_since = time.monotonic()
         self._flying.clear()
         self._sent_to = 0
+        self._emptying.clear()
         self._events_at = 0.0
+        self._head = None if self._head is None else 0
         self._early = 0
         self._set(connected=True, error="")
         if not self._short:  # in a row of short connections the log has had its lines
@@ -221,6 +241,8 @@ class Publisher:
             if not self._flying:
                 self._flying_since = time.monotonic()
             self._flying[mid] = stored
+            if message.topic in self._leaving and not message.payload:
+                self._emptying[mid] = message.topic
         return True
 
     def _discard(self, message: Message, stored: int, why: str) -> None:
@@ -252,8 +274,11 @@ class Publisher:
         now = time.monotonic()
         if room <= 0 or now < self._disk_at or now < self._events_at or not self.outbox.waiting:
             return
+        alone = self._head is not None
+        if alone and any(self._flying.values()):
+            return
         try:
-            waiting = self.outbox.pending(room, self._sent_to)
+            waiting = self.outbox.pending(1 if alone else room, self._sent_to)
         except OutboxError as error:
             self._disk(error)
             return
@@ -262,36 +287,47 @@ class Publisher:
             if stored.id not in known and not self._send(session, stored.message, stored.id):
                 return
             self._sent_to = stored.id
+            if alone and stored.id in self._flying.values():
+                self._head = stored.id
 
     def _settle(self, session: Session) -> None:
         """Take acknowledged messages off the disk."""
+        emptied = set()
         for mid in session.acked:
             stored = self._flying.pop(mid, 0)
             self._flying_since = time.monotonic()
             if stored:
                 self._arrived.add(stored)
                 self._set(delivered=self._status.delivered + 1)
+                if self._head is None or stored == self._head:
+                    self._head, self._rejections = None, 0
+            elif mid in self._emptying:
+                emptied.add(self._emptying.pop(mid))
         session.acked.clear()
         for mid, word in session.rejected:
-            self._flying.pop(mid, 0)
-            self._reject(word)
+            self._reject(self._flying.pop(mid, 0), word)
         session.rejected.clear()
-        if self._arrived and time.monotonic() >= self._disk_at:
-            try:
+        try:
+            if emptied:
+                self.outbox.forget(emptied)  # if the disk refuses they are emptied once more by the next run
+            if self._arrived and time.monotonic() >= self._disk_at:
                 self.outbox.ack(self._arrived)
-            except OutboxError as error:
-                self._disk(error)
-                return
-            self._arrived.clear()
-            if self._status.last_error and session.up:  # all is well again
-                self._said = ""
-                self._set(error="")
+                self._arrived.clear()
+                if self._status.last_error and self._head is None and session.up:  # all is well again
+                    self._said = ""
+                    self._set(error="")
+        except OutboxError as error:
+            self._disk(error)
 
-    def _reject(self, word: str) -> None:
-        """The broker took the packet but not the message (MQTT 5 only). It stays, and is tried again."""
+    def _reject(self, stored: int, word: str) -> None:
+        """The broker took the packet but not the message (MQTT 5 only). An event stays, and is tried again."""
         self._complain(f"the broker does not take our messages: {word}")
-        self._sent_to = 0
-        self._events_at = time.monotonic() + self._backoff.delay_s(8, random.random())
+        if not stored:  # what is retained is sent again at the next connection
+            return
+        if self._head is None or stored == self._head:  # the first of many that were under way counts
+            self._rejections += 1
+            self._events_at = time.monotonic() + self._backoff.delay_s(self._rejections, random.random())
+        self._head = self._sent_to = 0
 
     def _disk(self, error: OutboxError) -> None:
         self._complain(f"outbox: {error}")
@@ -301,9 +337,9 @@ class Publisher:
         if received.retained or self._answer is None:  # an order left lying on the broker is not one for now
             return
         verb = received.topic.rpartition("/")[2]
-        transaction: str | int | msgspec.UnsetType = msgspec.UNSET
+        transaction: Transaction = msgspec.UNSET
         try:
-            request, transaction = _parsed(received.payload)
+            request, transaction = parsed(received.payload)
             answer = self._answer(verb, request)
         except RequestError as error:
             said = messages.response(verb, self.topics, transaction, error=str(error) or "refused")
@@ -386,16 +422,3 @@ class Publisher:
             self._said = words
             logger.warning("%s", words)
         self._set(error=words)
-
-
-def _parsed(payload: bytes) -> tuple[dict[str, object], str | int | msgspec.UnsetType]:
-    """A request, which is a JSON object or nothing at all, and its transaction. Raises RequestError."""
-    if len(payload) > REQUEST_BYTES:
-        raise RequestError(f"a request has at most {REQUEST_BYTES} bytes")
-    try:
-        found = msgspec.json.decode(payload or b"{}", type=dict[str, Any])
-        transaction = msgspec.convert(found, payloads.Request).transaction
-        msgspec.json.encode(found)  # what came must be able to go back
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise RequestError(f"not a request, which is a JSON object: {error}") from None
-    return found, transaction

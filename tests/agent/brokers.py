@@ -265,6 +265,39 @@ def raving(seed: int, greet: bytes) -> Callable[[socket.socket], None]:
     return treat
 
 
+class Picky:
+    """As much of an MQTT 5 broker as is needed to refuse messages: `code(topic, payload)` answers each of QoS 1."""
+
+    def __init__(self, code: Callable[[str, bytes], int]) -> None:
+        self.taken: list[tuple[str, bytes]] = []
+        self._code = code
+
+    def treat(self, connection: socket.socket) -> None:
+        stream = connection.makefile("rb")
+        while head := stream.read(1):
+            length = shift = 0
+            while True:
+                byte = stream.read(1)[0]
+                length |= (byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80:
+                    break
+            body = stream.read(length)
+            kind = head[0] >> 4
+            if kind == 1:  # CONNECT
+                connection.sendall(b"\x20\x03\x00\x00\x00")
+            elif kind == 3 and head[0] & 0x06:  # PUBLISH: topic, packet id, no properties, payload
+                end = 2 + int.from_bytes(body[:2], "big")
+                topic, payload = body[2:end].decode(), body[end + 3 :]
+                code = self._code(topic, payload)
+                if code < 0x80:
+                    self.taken.append((topic, payload))
+                connection.sendall(b"\x40\x03" + body[end : end + 2] + bytes((code,)))
+            elif kind == 12:  # PINGREQ
+                connection.sendall(b"\xd0\x00")
+        stream.close()
+
+
 def only_311(port: int, *, politely: bool) -> Callable[[socket.socket], None]:
     """Before a real broker: lets MQTT 3.1.1 through; 5 gets "unacceptable version", or is hung up on."""
 

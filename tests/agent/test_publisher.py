@@ -155,6 +155,55 @@ def test_an_emptied_topic_takes_away_what_an_earlier_run_left(broker: Broker, tm
         assert later.on(TOPICS.alert("pump")) == []
 
 
+def test_what_a_renamed_or_removed_monitor_left_on_the_broker_is_taken_away(
+    broker: Broker, tmp_path: Path
+) -> None:
+    def run(topics: Topics, *monitors: str) -> None:
+        with Outbox(tmp_path / "outbox.db") as outbox:
+            publisher = Publisher(options(broker), outbox, topics, backoff=QUICK, monitors=monitors)
+            publisher.start()
+            for name in monitors:
+                publisher.retain(Message(topics.monitor_state(name), b"well", 0, True, "state", name))
+                publisher.retain(Message(topics.alert(name), b"raised", 1, True, "state", name))
+            publisher.retain(Message(topics.agent_state, b"ok", 0, True, "state", ""))
+            until(lambda: publisher.status.connected, "connected")
+            until(lambda: outbox.remembered() == topics.retained(monitors), "emptied, and forgotten")
+            publisher.stop()
+
+    def left() -> set[str]:
+        with Subscriber(broker.port) as ears:
+            ears.publish("end", b"")
+            until(lambda: ears.on("end"), "all retained messages have come before this")
+            return {topic for topic, payload, retained in ears.heard if retained and payload}
+
+    renamed = Topics("tocsin", "pi-8")
+    run(TOPICS, "pump", "fan")
+    before = left()
+    assert {TOPICS.alert("fan"), TOPICS.monitor_state("fan")} < before
+    run(TOPICS, "pump")
+    assert left() == {topic for topic in before if "/fan/" not in topic}
+    run(renamed, "pump")
+    assert left() == {topic.replace("pi-7", "pi-8") for topic in before if "/fan/" not in topic}
+
+
+def test_the_topics_of_a_removed_monitor_are_emptied_however_late_the_broker_comes(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "outbox.db") as outbox:
+        outbox.remember([TOPICS.alert("fan")])
+    with Mosquitto(tmp_path) as broker:
+        broker.kill()
+        with Outbox(tmp_path / "outbox.db") as outbox:  # a run that never met the broker
+            publisher = Publisher(options(broker), outbox, TOPICS, monitors=["pump"])
+            publisher.start()
+            publisher.stop()
+            assert TOPICS.alert("fan") in outbox.remembered()
+        broker.start()
+        with Outbox(tmp_path / "outbox.db") as outbox:
+            publisher = Publisher(options(broker), outbox, TOPICS, monitors=["pump"])
+            publisher.start()
+            until(lambda: outbox.remembered() == TOPICS.retained(["pump"]), "emptied")
+            publisher.stop()
+
+
 def test_the_wire_has_no_more_under_way_than_allowed(tmp_path: Path) -> None:
     with Mosquitto(tmp_path, "max_inflight_messages 3") as broker, Subscriber(broker.port) as ears:
         with Agent(tmp_path, BrokerOptions(HOST, broker.port, max_inflight=50)) as agent:

@@ -14,10 +14,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent import refusals
+from agent.messages import Message
 from agent.publisher import Backoff, BrokerOptions, Tls
 from tests.agent.brokers import (
     HOST,
     Mosquitto,
+    Picky,
     Server,
     Subscriber,
     babbling,
@@ -174,6 +176,70 @@ def test_an_acl_that_forbids_events_is_said_and_the_alert_waits(guarded: Mosquit
         guarded.kill()
         guarded.start()
         until(lambda: not agent.outbox.waiting, "delivered once it is allowed")
+
+
+QUOTA = 0x97
+
+
+def test_a_rejected_retained_message_does_not_delay_events(tmp_path: Path) -> None:
+    broker = Picky(lambda topic, _: 0 if topic == TOPICS.event else QUOTA)
+    with Server(broker.treat) as server:
+        with Agent(tmp_path, BrokerOptions(HOST, server.port, protocol="5"), backoff=Backoff(60.0)) as agent:
+            agent.publisher.retain(Message(TOPICS.alert("pump"), b"raised", 1, True, "state", "pump"))
+            says(agent, "the broker does not take our messages: quota exceeded")
+            agent.outbox.put_all([event(1), event(2)])
+            until(lambda: not agent.outbox.waiting, "delivered", 5.0)
+
+
+def test_later_events_do_not_pass_one_that_the_broker_rejects(tmp_path: Path) -> None:
+    refused: list[bytes] = []
+    said: list[bytes] = []
+
+    def code(topic: str, payload: bytes) -> int:
+        if topic != TOPICS.event:
+            return 0
+        said.append(payload)
+        if len(refused) < 4 and payload in (b"pump 1", *refused):
+            refused.append(payload)
+            return QUOTA
+        return 0
+
+    broker = Picky(code)
+    with Server(broker.treat) as server:
+        options = BrokerOptions(HOST, server.port, protocol="5", max_inflight=3)
+        with Agent(tmp_path, options, backoff=Backoff(0.01, 0.02)) as agent:
+            agent.outbox.put_all([event(seq) for seq in range(1, 21)])
+            until(lambda: not agent.outbox.waiting, "delivered")
+            assert agent.publisher.status.last_error == ""
+    taken = [payload for topic, payload in broker.taken if topic == TOPICS.event]
+    # What was under way with it at the first rejection has passed it; nothing has after that.
+    assert said == [
+        b"pump 1",
+        b"pump 2",
+        b"pump 3",
+        *[b"pump 1"] * 4,
+        *(b"pump %d" % seq for seq in range(4, 21)),
+    ]
+    assert taken == [b"pump 2", b"pump 3", b"pump 1", *(b"pump %d" % seq for seq in range(4, 21))]
+
+
+def test_a_rejected_event_is_still_alone_after_a_new_connection(tmp_path: Path) -> None:
+    first = Picky(lambda topic, _: QUOTA if topic == TOPICS.event else 0)
+    with Server(first.treat) as server:
+        options = BrokerOptions(HOST, server.port, protocol="5", max_inflight=3)
+        with Agent(tmp_path, options, backoff=Backoff(0.01, 0.02)) as agent:
+            agent.outbox.put_all([event(seq) for seq in range(1, 6)])
+            until(lambda: agent.publisher._rejections >= 3, "rejected again and again")
+            first._code = lambda topic, payload: QUOTA if payload == b"pump 1" else 0
+            for connection in server._open:
+                connection.shutdown(socket.SHUT_RDWR)
+            until(lambda: server.accepted >= 2, "back")
+            until(lambda: agent.publisher._rejections >= 8, "rejected again and again")
+            assert [payload for topic, payload in first.taken if topic == TOPICS.event] == []
+            first._code = lambda *_: 0
+            until(lambda: not agent.outbox.waiting, "delivered")
+    taken = [payload for topic, payload in first.taken if topic == TOPICS.event]
+    assert taken == [event(seq).payload for seq in range(1, 6)]
 
 
 @pytest.mark.parametrize("politely", [True, False])
