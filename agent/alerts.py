@@ -51,8 +51,8 @@ class Alert:
 
     @property
     def duration_s(self) -> float:
-        """How long a cleared alert lasted; 0.0 for one that has not been."""
-        return self.since - self.raised_at if self.state == "inactive" and self.raised_at else 0.0
+        """How long a cleared alert lasted; 0.0 for one that has not been, and where the clock was set back."""
+        return max(0.0, self.since - self.raised_at) if self.state == "inactive" and self.raised_at else 0.0
 
 
 def advance(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
@@ -60,8 +60,8 @@ def advance(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
 
     What lies between two levels is taken to be as they are: two rows of 1.2, 5 min apart, have been above
     1.0 for 5 min, while a single row above 1.0 raises only with on_delay_s = 0. A NaN level is no
-    information: it changes nothing. When time goes backwards, a delay under way starts afresh. The very
-    same object comes back when nothing changes.
+    information: it changes nothing. When time goes backwards, a delay under way starts afresh, and raises
+    that then lie in the future count as made now. The very same object comes back when nothing changes.
     """
     state = alert.state
     if state == "inactive":
@@ -87,11 +87,19 @@ def _ripe(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
     """A pending alert that has waited long enough: raised, or kept back by the hold or the flood limit."""
     if 0.0 <= now - alert.raised_at < rule.hold_s and level < 2.0 * alert.raised_level:
         return alert if alert.withheld == "hold" else replace(alert, level=level, withheld="hold")
-    recent = tuple(time for time in alert.raises if now - HOUR_S < time <= now)
+    # Those in the future count for an hour from now: not for nothing, and not until the clock is there again.
+    recent = tuple(min(time, now) for time in alert.raises if time > now - HOUR_S)
     if 0 < rule.flood_per_hour <= len(recent):
         if alert.withheld == "flood":  # one stretch above on_level is one raise kept back
             return alert
-        return replace(alert, level=level, withheld="flood", flooded=True, suppressed=alert.suppressed + 1)
+        return replace(
+            alert,
+            level=level,
+            raises=recent,
+            withheld="flood",
+            flooded=True,
+            suppressed=alert.suppressed + 1,
+        )
     return replace(
         alert,
         state="active",
@@ -128,7 +136,11 @@ def _fading(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
 
 
 def interrupted(alert: Alert) -> Alert:
-    """The alert after a stretch in which nothing was seen: what was pending has not lasted through it."""
+    """The alert after a stretch in which nothing was seen: what was pending has not lasted through it.
+
+    What was raised goes on, also towards its end: one that is clearing needs no whole off_delay_s anew, or an
+    alert on a stream with many gaps would never end. Nobody hears of it.
+    """
     return replace(alert, state="inactive", withheld="") if alert.state == "pending" else alert
 
 

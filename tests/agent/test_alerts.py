@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.alerts import HOUR_S, Alert, Happening, Moved, Rule, advance, happened
+from agent.alerts import HOUR_S, Alert, Happening, Moved, Rule, advance, happened, interrupted
 
 RULE = Rule(on_delay_s=10.0, off_delay_s=30.0)
 
@@ -155,6 +155,41 @@ def test_a_clock_that_is_set_back_only_starts_a_delay_afresh() -> None:
     ]
 
 
+def test_an_alert_that_clears_before_it_was_raised_lasted_no_time() -> None:
+    steps = walk(Rule(on_delay_s=0, off_delay_s=0), (1000, 1.5), (400, 0.1))
+    assert heard(steps) == [(1000, "raised"), (400, "cleared")]
+    assert steps[-1].after.duration_s == 0.0
+
+
+def test_a_clock_that_is_set_back_neither_lifts_the_flood_limit_nor_keeps_it_for_ever() -> None:
+    rule = Rule(on_delay_s=0, off_delay_s=0, flood_per_hour=3)
+    now = 1e9
+    alert = walk(rule, *((now + t, 1.5 if t % 2 == 0 else 0.1) for t in range(6)))[-1].after
+    back = now - 86_400.0
+    points = [(back + t, 1.5 if t % 20 == 0 else 0.1) for t in range(0, 4000, 10)]
+    said = heard(walk(rule, *points, alert=alert))
+    assert said[0] == (back, "flooded")
+    assert [what for _, what in said[1:3]] == ["raised", "cleared"]
+    assert said[1][0] == back + HOUR_S
+
+
+def test_two_high_levels_with_an_interruption_between_them_have_not_been_high_all_along() -> None:
+    pending = walk(RULE, (0, 1.5))[-1].after
+    assert pending.state == "pending"
+    resumed = interrupted(pending)
+    assert resumed.state == "inactive"
+    assert happened(pending, resumed) is None
+    assert heard(walk(RULE, (10_800, 1.5), (10_809, 1.5), (10_810, 1.5), alert=resumed)) == [
+        (10_810, "raised")
+    ]
+
+
+@pytest.mark.parametrize("points", [[], [(0, 1.5), (10, 1.5)], [(0, 1.5), (10, 1.5), (11, 0.1)]])
+def test_an_interruption_changes_nothing_but_what_is_pending(points: list[tuple[float, float]]) -> None:
+    alert = walk(RULE, *points)[-1].after if points else Alert()
+    assert interrupted(alert) is alert
+
+
 def test_the_sign_of_sigma_is_the_direction() -> None:
     assert Moved("a", "a", -3.0, None, None, "1").direction == "down"
     assert Moved("a", "a", 3.0, None, None, "1").direction == "up"
@@ -289,3 +324,27 @@ def test_a_life_resumed_from_the_middle_is_the_same_life(
         alert=steps[at - 1].after if at else Alert(),
     )
     assert resumed == steps[at:] or any(math.isnan(step.level) for step in steps[at:])
+
+
+@given(RULES, st.lists(st.tuples(st.floats(-1e5, 1e5), LEVELS, st.booleans()), max_size=80))
+def test_whatever_the_clock_does_an_alert_stays_within_its_limits(
+    rule: Rule, life: list[tuple[float, float, bool]]
+) -> None:
+    now, alert = 1.7e9, Alert()
+    open_ = False
+    for gap, level, interruption in life:
+        now += gap
+        if interruption:
+            resumed = interrupted(alert)
+            assert happened(alert, resumed) is None
+            alert = resumed
+        after = advance(alert, rule, level, now)
+        what = happened(alert, after)
+        if what in ("raised", "cleared"):
+            assert open_ == (what == "cleared")
+            open_ = not open_
+        assert after.duration_s >= 0.0
+        assert len(after.raises) <= rule.flood_per_hour
+        if what == "raised" and rule.flood_per_hour:
+            assert max(after.raises) == now
+        alert = after
