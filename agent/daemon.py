@@ -69,7 +69,9 @@ class Daemon:
         """Raises ConfigError and OutboxError."""
         self._config, self._outbox = config, outbox
         self._topics = Topics(config.broker.prefix, config.device)
-        self._publisher = Publisher(broker_options(config), outbox, self._topics, answer=self._answer)
+        self._publisher = Publisher(
+            broker_options(config), outbox, self._topics, answer=self._answer, monitors=config.monitors
+        )
         self._inbox = Inbox()
         self._readers: dict[str, Reader] = {}
         self._road = Road(config, self._inbox, outbox, self._publisher, self._readers)
