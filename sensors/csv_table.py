@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, SensorError
-from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally
+from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, count_missing
 from sensors.times import PER_SECOND, Form, Times, find_form, is_number, is_time, parse_iso, parse_one
 
 SAMPLE_ROWS = 100  # looked at to tell dialect, times and numbers apart
@@ -255,7 +255,7 @@ class CsvTable(RowSource):
         if len(table) != len(lines):
             return None
         rows = Rows(np.zeros(len(table)), np.ascontiguousarray(table["values"]), numbers)
-        self._count_missing(rows)
+        count_missing(self.tally, rows, self.channels)
         return self._timed(rows, table["time"]) if timed else rows
 
     def _timed(self, rows: Rows, cells: NDArray[np.bytes_] | Times) -> Rows:
@@ -287,20 +287,6 @@ class CsvTable(RowSource):
             self.tally.add("bad_times", number, f"column {self._time.name}: {error}")
             return None
 
-    def _count_missing(self, rows: Rows) -> None:
-        missing = ~np.isfinite(rows.values)
-        if missing.any():
-            first = int(np.argmax(missing.any(axis=1)))
-            name = self.channels[int(np.argmax(missing[first]))].name
-            rows.values[missing] = np.nan  # an infinity is no measurement either
-            self.tally.add(
-                "missing_values",
-                int(rows.numbers[first]),
-                f"column {name}: has no value",
-                int(missing.sum()),
-                True,
-            )
-
     def _parse_slowly(self, lines: list[str], numbers: Numbers) -> Rows:
         """Row by row, so that each mistake is told with its row, column and text."""
         times: list[float] = []
@@ -327,7 +313,7 @@ class CsvTable(RowSource):
         with np.errstate(over="ignore"):
             table = np.array(values, np.float64).reshape(len(values), len(self._indices)).astype(np.float32)
         rows = Rows(np.array(times, np.float64), table, np.array(kept, np.int64))
-        self._count_missing(rows)
+        count_missing(self.tally, rows, self.channels)
         return rows
 
     def _value(self, cell: str, index: int, number: int) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, SensorError
-from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, Values
+from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, Values, count_missing
 
 SMALL_BYTES = 64 * 2**20  # everything but `values` and per-row times is read whole, up to this size
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
@@ -80,7 +80,7 @@ class NpzTable(RowSource):
             numbers = np.arange(self._row + 1, self._row + n + 1)
             self._row += n
             rows = Rows(times, self._picked(values), numbers)
-            self._count_missing(rows)
+            count_missing(self.tally, rows, self.channels)
             good = np.isfinite(times)
             if not good.all():
                 first = int(np.argmin(good))
@@ -187,20 +187,6 @@ class NpzTable(RowSource):
             table = table[:, self._pick]
         with np.errstate(over="ignore"):
             return np.array(table, np.float32)
-
-    def _count_missing(self, rows: Rows) -> None:
-        missing = ~np.isfinite(rows.values)
-        if missing.any():
-            first = int(np.argmax(missing.any(axis=1)))
-            rows.values[missing] = np.nan
-            name = self.channels[int(np.argmax(missing[first]))].name
-            self.tally.add(
-                "missing_values",
-                int(rows.numbers[first]),
-                f"channel {name}: has no value",
-                int(missing.sum()),
-                True,
-            )
 
     def _member(self, name: str) -> Member:
         stream = self._zip.open(f"{name}.npy")

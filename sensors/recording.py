@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,7 +20,7 @@ from sensors.base import (
 )
 from sensors.csv_table import CsvTable
 from sensors.npz_table import NpzTable
-from sensors.rows import Forward, Rows, RowSource, Runs, Tally, find_rate
+from sensors.rows import Forward, Rows, RowSource, Runs, Tally, find_rate, show_time
 from sensors.times import Form, parse_one
 
 FAST_ROWS = 4096  # rows per Reading as fast as it goes
@@ -100,16 +101,17 @@ class Recording(Sensor):
         self._source = self._open_source()
         self.channels = self._source.channels
         try:
-            blocks, rows = self._begin(self._source)
+            blocks = self._begin(self._source)
+            rows, _ = first = next(blocks)
             self.rate_hz = self._find_rate(rows)
         except SensorError:
             self.close()
             raise
         self.kind = "vibration" if self.rate_hz >= VIBRATION_FROM_HZ else "telemetry"
         self._shift = 0.0 if self._start is None else self._start - float(rows.times[0])
-        self._first = float(rows.times[0]) + self._shift
         self._began: float | None = None
-        self._readings = self._play(blocks, rows)
+        self._newest = -math.inf
+        self._readings = self._play(itertools.chain([first], blocks))
         self._look_ahead()
 
     def read(self, timeout: float) -> Reading | None:
@@ -148,34 +150,40 @@ class Recording(Sensor):
             tally=self._tally,
         )
 
-    def _begin(self, source: RowSource) -> tuple[Iterator[Rows], Rows]:
-        """The rest of the blocks, and the first rows that can be used."""
-        forward = Forward(self._tally)
-        blocks = (kept for kept in map(forward.keep, source.blocks()) if len(kept.times))
-        for rows in blocks:
-            return blocks, rows
+    def _begin(self, source: RowSource) -> Iterator[tuple[Rows, float]]:
+        """The blocks of rows that can be used, at least one, and the share of the file read with each."""
+        blocks = Forward(self._tally).keep(source)
+        for first in blocks:
+            yield first
+            yield from blocks
+            return
         why = "; ".join(self._tally.examples.values())
         raise SensorError(f"{self.file}: none of its rows can be used: {why or 'there are none'}")
 
     def _find_rate(self, rows: Rows) -> float:
         rate = self._asked_rate or (self._source.rate_hz if self._source else None) or find_rate(rows.times)
-        if rate is None:
-            raise SensorError(f"{self.file}: one row only, so its rate is unknown: give `rate_hz`")
-        return rate
+        if rate is not None:
+            return rate
+        if same := self.skipped.get("duplicates"):
+            raise SensorError(
+                f"{self.file}: its first {same + 1} rows have all the same time "
+                f"({show_time(float(rows.times[0]))}): name a column of times that go on with `time: COLUMN`, "
+                "or use none with `time: none` and give `rate_hz`"
+            )
+        raise SensorError(f"{self.file}: one row only, so its rate is unknown: give `rate_hz`")
 
-    def _play(self, blocks: Iterator[Rows], rows: Rows) -> Iterator[tuple[Reading, float]]:
+    def _play(self, blocks: Iterator[tuple[Rows, float]]) -> Iterator[tuple[Reading, float]]:
         size = self._chunk or FAST_ROWS
         if not self._chunk and self.speed > 0.0:
             size = max(1, min(FAST_ROWS, int(self.rate_hz * self.speed * PACED_S)))
         while True:
             runs = Runs(self.rate_hz)
-            count, begun, end = 0, 0.0, 0.0
-            for block in itertools.chain([rows], blocks):
-                read = self._source.progress() if self._source else 1.0
+            count, begun, end = 0, 0.0, -math.inf
+            for block, read in blocks:
                 done = 0
                 for reading in self._readings_of(runs, block, size):
                     done += len(reading.values)
-                    end = reading.time + (len(reading.values) - 1) / self.rate_hz
+                    end = max(end, reading.time + (len(reading.values) - 1) / self.rate_hz)
                     yield reading, begun + (read - begun) * done / len(block.times)
                 begun = read
                 count += done
@@ -186,8 +194,10 @@ class Recording(Sensor):
             self._source.close()
             self._tally = Tally(str(self.file), self._strict)  # the same rows again are no new mistakes
             self._source = self._open_source()
-            blocks, rows = self._begin(self._source)
-            self._shift = end + 1.0 / self.rate_hz - float(rows.times[0])
+            blocks = self._begin(self._source)
+            first = next(blocks)
+            blocks = itertools.chain([first], blocks)
+            self._shift = end + 1.0 / self.rate_hz - float(first[0].times[0])
 
     def _readings_of(self, runs: Runs, rows: Rows, size: int) -> Iterator[Reading]:
         for start, index, values in runs.cut(rows):
@@ -208,8 +218,9 @@ class Recording(Sensor):
         """Wait until the reading's last sample would have been taken; False where that is after `timeout`."""
         if self.speed == 0.0:
             return True
-        if self._began is None:
-            self._began = self.clock.monotonic()
+        if self._began is None or reading.time < self._newest:  # time may begin anew
+            self._began, self._first = self.clock.monotonic(), reading.time
+        self._newest = reading.time
         taken = reading.time + (len(reading.values) - 1) / reading.rate_hz
         wait = self._began + (taken - self._first) / self.speed - self.clock.monotonic()
         if wait > timeout:

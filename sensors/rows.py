@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -13,7 +14,18 @@ from sensors.times import Times
 
 BLOCK_ROWS = 8192  # rows in memory at once: 8 channels of CSV take 11 MB to parse; more is no faster
 TOLERANCE = 0.1  # of a period: a row further from its place starts a new run
+AHEAD_ROWS = (
+    256  # looked at past each row, to see whether it or they are out of order; above twice RESTART_ROWS
+)
+RESTART_ROWS = 64  # a clock that goes back for longer than this was set back; for less, its rows are wrong
 SNAP = 1e-4  # a rate this near to a whole one is the whole one: crystals are not better than 100 ppm
+
+OUT_OF_ORDER = {
+    "duplicates": "has the same time as a row before it",
+    "backwards": "its time goes backwards",
+    "ahead": "its time lies ahead of the rows after it",
+    "restarts": "its time goes back, and the rows after it go on from there",
+}
 
 Values = NDArray[np.float32]
 
@@ -67,42 +79,115 @@ class Tally:
 
 @dataclass(slots=True)
 class Forward:
-    """Keeps the rows whose time goes forward, and counts the others."""
+    """Keeps the rows whose time goes forward, and counts the others.
+
+    Of all ways to read the rows forward it takes the one that loses fewest, where beginning anew at an earlier time
+    counts as RESTART_ROWS lost ones. So a few rows with a wrong time are lost wherever they stand, and many that agree
+    with each other are not. It looks AHEAD_ROWS past each row it hands out, over the borders of blocks.
+    """
 
     tally: Tally
-    last: float = -np.inf
+    last: float = -np.inf  # time of the last row handed out
 
-    def keep(self, rows: Rows) -> Rows:
-        """The rows later than every row before them; a lone leap ahead of its neighbours goes too."""
+    def keep(self, source: RowSource) -> Iterator[tuple[Rows, float]]:
+        """The rows to be used, in blocks that are never empty, and the share of the file that was read with each.
+
+        Raises what the source raises, but only after what came before it.
+        """
+        blocks = source.blocks()
+        block, share = next(blocks, None), source.progress()
+        held: Rows | None = None
+        failure: SensorError | None = None
+        while block is not None:
+            rows = block if held is None else _joined(held, block)
+            read = share
+            try:
+                block, share = next(blocks, None), source.progress()
+            except SensorError as error:
+                block, failure = None, error
+            done = len(rows.times) - AHEAD_ROWS * (block is not None)
+            kept = self._forward(rows, max(0, done))
+            held = _select(rows, np.arange(len(rows.times)) >= done)
+            if len(kept.times):
+                yield kept, read
+        if failure is not None:
+            raise failure
+
+    def _forward(self, rows: Rows, done: int) -> Rows:
+        """Those of the first `done` rows that are kept, in view of all."""
         times = rows.times
-        if times.size and times[0] > self.last and bool((times[1:] > times[:-1]).all()):
-            self.last = float(times[-1])
-            return rows
-        usable = np.ones(len(times), np.bool_)
-        # a row later than the next one, which itself is later than the one before: this row is the wrong one
-        usable[1:-1] = ~((times[1:-1] > times[2:]) & (times[2:] > times[:-2]))
-        self._count("ahead", rows, ~usable, "its time leaps ahead of the rows around it")
-        rows = _select(rows, usable)
-        before = np.maximum.accumulate(np.concatenate(([self.last], rows.times)))
-        duplicate, backwards = rows.times == before[:-1], rows.times < before[:-1]
-        self._count("duplicates", rows, duplicate, "has the same time as a row before it")
-        self._count("backwards", rows, backwards, "its time goes backwards")
-        self.last = float(before[-1])
-        return _select(rows, ~(duplicate | backwards))
+        if times[0] > self.last and bool((times[1:] > times[:-1]).all()):
+            kept = np.arange(len(times)) < done
+        else:
+            kept = longest_forward(times, self.last)
+            self._count(rows, kept, done)
+            kept[done:] = False
+        forward = _select(rows, kept)
+        if len(forward.times):
+            self.last = float(forward.times[-1])
+        return forward
 
-    def _count(self, reason: str, rows: Rows, wrong: NDArray[np.bool_], text: str) -> None:
-        if wrong.any():
-            first = int(np.argmax(wrong))
-            self.tally.add(
-                reason, int(rows.numbers[first]), f"{text} ({show_time(rows.times[first])})", int(wrong.sum())
-            )
+    def _count(self, rows: Rows, kept: NDArray[np.bool_], done: int) -> None:
+        times = rows.times
+        chosen = np.concatenate(([self.last], times[kept], [np.inf]))
+        place = np.cumsum(kept)  # in `chosen`: the kept row at or before each row
+        before = np.where(kept, chosen[np.maximum(place - 1, 0)], chosen[place])
+        after = chosen[np.minimum(place + 1, len(chosen) - 1)]
+        same = ~kept & ((times == before) | (times == after))
+        cases = {
+            "duplicates": same,
+            "backwards": ~kept & ~same & (times < before),
+            "ahead": ~kept & ~same & (times > before),
+            "restarts": kept & (times <= before),
+        }
+        found = {reason: np.flatnonzero(case[:done]) for reason, case in cases.items() if case[:done].any()}
+        for reason, where in sorted(found.items(), key=lambda item: int(item[1][0])):
+            first = int(where[0])
+            text = f"{OUT_OF_ORDER[reason]} ({show_time(float(times[first]))})"
+            self.tally.add(reason, int(rows.numbers[first]), text, len(where))
+
+
+def longest_forward(times: Times, last: float) -> NDArray[np.bool_]:
+    """Which rows to keep after one at `last`: a longest increasing subsequence (C. Schensted 1961, by patience
+    sorting), but one that may begin anew at any row for the price of RESTART_ROWS.
+
+    Sequences are valued by their rows less what they paid; `ends[v]` is the earliest time at which one of at
+    least the value v may end, so it never falls, and `rows[v]` the row that it ends with.
+    """
+    ends, rows = [-np.inf], [-1]
+    if last > -np.inf:  # to leave `last` behind costs as much as any other new beginning
+        ends += [last] * RESTART_ROWS
+        rows += [-1] * RESTART_ROWS
+    before = np.empty(len(times), np.int64)
+    for i, time in enumerate(times.tolist()):
+        value = bisect_left(ends, time)
+        anew = len(ends) - RESTART_ROWS
+        if anew > value:
+            before[i] = rows[-1]
+            lower = bisect_right(ends, time)
+            ends[lower : anew + 1] = [time] * (anew + 1 - lower)
+            rows[lower : anew + 1] = [i] * (anew + 1 - lower)
+            continue
+        before[i] = rows[value - 1]
+        if value == len(ends):
+            ends.append(time)
+            rows.append(i)
+        elif time < ends[value]:  # of equal times the first stays
+            ends[value], rows[value] = time, i
+    kept = np.zeros(len(times), np.bool_)
+    row = rows[-1]
+    while row >= 0:
+        kept[row] = True
+        row = int(before[row])
+    return kept
 
 
 def find_rate(times: Times) -> float | None:
-    """The usual rate in Hz of increasing times; None for fewer than two."""
+    """The usual rate in Hz of times that go forward; None for fewer than two."""
     if len(times) < 2:
         return None
     steps = np.diff(times)
+    steps = steps[steps > 0.0]  # time may begin anew
     middle = float(np.quantile(steps, 0.5, method="lower"))  # a step that exists, not a mean of two
     usual = steps[np.abs(steps - middle) <= TOLERANCE * middle]
     period = float(usual.mean())  # better than the median where times were rounded (333, 333, 334 ms)
@@ -156,6 +241,25 @@ def show_time(time: float) -> str:
     if not 0 <= time < 253402300800:  # year 10000
         return f"{time:g} s"
     return str(np.datetime64(round(time * 1e3), "ms")).removesuffix(".000")
+
+
+def count_missing(tally: Tally, rows: Rows, channels: tuple[Channel, ...]) -> None:
+    """Make infinities NaN, for they are no measurement either, and count what is missing."""
+    missing = ~np.isfinite(rows.values)
+    if missing.any():
+        first = int(np.argmax(missing.any(axis=1)))
+        name = channels[int(np.argmax(missing[first]))].name
+        rows.values[missing] = np.nan
+        text = f"column {name}: has no value"
+        tally.add("missing_values", int(rows.numbers[first]), text, int(missing.sum()), forgivable=True)
+
+
+def _joined(first: Rows, second: Rows) -> Rows:
+    return Rows(
+        np.concatenate((first.times, second.times)),
+        np.concatenate((first.values, second.values)),
+        np.concatenate((first.numbers, second.numbers)),
+    )
 
 
 def _select(rows: Rows, keep: NDArray[np.bool_]) -> Rows:

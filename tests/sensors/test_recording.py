@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from sensors import Channel, SensorError
 from sensors.recording import Recording
+from sensors.rows import longest_forward
 from tests.sensors.world import PushedClock, make_csv, read_all, times_of, values_of
 
+FAR = 4_070_908_800.0  # the year 2099
 T0 = 1_709_294_400.0  # 2024-03-01 12:00:00 UTC
 
 
@@ -219,6 +221,88 @@ def test_one_row_far_in_the_future_does_not_hide_the_rest(csv: Path) -> None:
     sensor = recording(csv, "time,a\n0,1\n1,2\n4000000000,3\n2,4\n3,5\n")
     assert values_of(read_all(sensor))[:, 0].tolist() == [1, 2, 4, 5]
     assert sensor.skipped == {"ahead": 1}
+
+
+def second_by_second(rows: int, wrong: dict[int, float]) -> str:
+    """One row a second, some of them with a wrong time."""
+    return "time,a\n" + "".join(f"{wrong.get(i, T0 + i):.0f},{i}\n" for i in range(rows))
+
+
+@pytest.mark.parametrize("first", [0, 200, 5000, 8126, 8190, 8191, 8192, 16383])
+@pytest.mark.parametrize("many", [1, 2, 60])
+@pytest.mark.parametrize("wrong", [FAR, 0.0])
+def test_a_few_rows_with_a_wrong_time_are_all_that_is_lost(
+    csv: Path, first: int, many: int, wrong: float
+) -> None:
+    rows = range(first, first + many)
+    sensor = recording(csv, second_by_second(20_000, {i: wrong + i for i in rows}), rate_hz=1.0)
+    values = values_of(read_all(sensor))[:, 0]
+    if first == 0 and wrong == 0.0:  # nothing tells a first row that is too early from a gap after it
+        assert values.tolist() == list(range(20_000))
+    else:
+        assert values.tolist() == [i for i in range(20_000) if i not in rows]
+        assert sensor.skipped == {"ahead" if wrong else "backwards": many}
+
+
+def test_a_leap_in_the_first_row_leaves_the_rate_known(csv: Path) -> None:
+    sensor = recording(csv, second_by_second(20, {0: FAR}))
+    assert len(values_of(read_all(sensor))) == 19
+    assert sensor.rate_hz == 1.0
+
+
+@pytest.mark.parametrize("at", [100, 8000, 8192, 10_000])
+def test_a_clock_that_was_set_back_for_good_begins_anew(csv: Path, at: int) -> None:
+    """Nothing of what agrees with itself is lost, and a leap among it still is."""
+    back = {i: T0 - 1e6 + i for i in range(at, 20_000)} | {at + 300: FAR}
+    sensor = recording(csv, second_by_second(20_000, back))
+    readings = read_all(sensor)
+    assert sensor.skipped == {"restarts": 1, "ahead": 1}
+    assert sensor.examples["restarts"].startswith(f"{csv}, row {at + 2}: its time goes back, and the rows")
+    assert len(values_of(readings)) == 19_999
+    assert times_of(readings)[at] == T0 - 1e6 + at
+
+
+def test_pacing_goes_on_where_time_begins_anew(csv: Path) -> None:
+    sensor = recording(csv, second_by_second(200, {i: T0 + i - 150 for i in range(100, 200)}), speed=1.0)
+    sensor.clock = clock = PushedClock()
+    read_all(sensor)
+    assert sum(clock.waits) == pytest.approx(198.0)
+
+
+def test_an_hour_set_back_is_skipped_where_that_costs_few_rows(csv: Path) -> None:
+    times = [300 * i - 3600 * (i >= 100) for i in range(200)]
+    sensor = recording(csv, "time,a\n" + "".join(f"{t},1\n" for t in times))
+    np.testing.assert_allclose(np.diff(times_of(read_all(sensor))), 300.0)
+    assert sensor.skipped == {"backwards": 11, "duplicates": 1}
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    times=st.lists(st.integers(0, 30), max_size=14),
+    last=st.integers(-5, 20) | st.just(-np.inf),
+    price=st.integers(1, 5),
+)
+def test_no_way_to_read_rows_forward_loses_fewer(times: list[int], last: float, price: int) -> None:
+    def worth(kept: tuple[int, ...]) -> int:
+        chosen = [last, *(times[i] for i in kept)]
+        return len(kept) - price * sum(b <= a for a, b in itertools.pairwise(chosen))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sensors.rows.RESTART_ROWS", price)
+        kept = tuple(np.flatnonzero(longest_forward(np.array(times, np.float64), last)).tolist())
+    every = itertools.chain.from_iterable(
+        itertools.combinations(range(len(times)), n) for n in range(len(times) + 1)
+    )
+    assert worth(kept) == max(map(worth, every))
+
+
+@pytest.mark.parametrize(("rows", "first"), [(200, 200), (9000, 8192 - 256)])
+def test_equal_times_are_said_to_be_equal(csv: Path, rows: int, first: int) -> None:
+    text = "time,a\n" + "2024-03-01T12:00:00,1\n" * rows
+    with pytest.raises(
+        SensorError, match=rf"its first {first} rows have all the same time \(2024-03-01T12:.*`time: none`"
+    ):
+        recording(csv, text).open()
 
 
 @pytest.mark.parametrize(
