@@ -24,9 +24,17 @@ _CLOCK = (
     r"\s*(?P<zone>Z|z|UTC|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
 )
 _ISO = re.compile(r"(?P<y>\d{4})[-/](?P<mo>\d{1,2})[-/](?P<d>\d{1,2})" + _CLOCK)
+_COMPACT = re.compile(r"(?P<y>\d{4})(?P<mo>\d{2})(?P<d>\d{2})" + _CLOCK)
+_COMPACT_CLOCK = re.compile(
+    r"(?P<y>\d{4})(?P<mo>\d{2})(?P<d>\d{2})[T ]?(?P<h>\d{2})(?P<mi>\d{2})(?:(?P<s>\d{2})(?:[.,](?P<f>\d{1,12}))?)?"
+    r"(?P<half>)\s*(?P<zone>Z|z|UTC|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
+)
 _OTHER = re.compile(r"(?P<a>\d{1,2})(?P<sep>[-/.])(?P<b>\d{1,2})(?P=sep)(?P<y>\d{4})" + _CLOCK)
+_ONLY_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d{1,12})?)?\s*([AaPp][Mm])?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)?")
+_COMPACT_YEARS = range(1900, 2200)  # digits of other years are numbers
 # what every ISO time of the fast road looks like: digits at D, and these marks between them
 _TEMPLATE = b"DDDD-DD-DD DD:DD:DD"
+_COMPACT_DIGITS = [i for i, mark in enumerate(_TEMPLATE) if mark == ord("D")]
 
 
 def is_number(text: str) -> bool:
@@ -37,7 +45,19 @@ def is_number(text: str) -> bool:
 def is_time(text: str) -> bool:
     """Whether a cell is a date (numbers do not count: they may be anything)."""
     text = text.strip()
-    return (_ISO.fullmatch(text) or _OTHER.fullmatch(text)) is not None
+    return (_match_iso(text) or _OTHER.fullmatch(text)) is not None and not is_number(text)
+
+
+def is_date(text: str) -> bool:
+    """Whether a cell is a date without a time of day, digits alone included."""
+    text = text.strip()
+    match = _ISO.fullmatch(text) or _OTHER.fullmatch(text)
+    return match["h"] is None if match else len(text) == 8 and _is_compact(text)
+
+
+def is_clock(text: str) -> bool:
+    """Whether a cell is a time of day without its date."""
+    return _ONLY_CLOCK.fullmatch(text.strip()) is not None
 
 
 def find_form(samples: Sequence[str]) -> Form:
@@ -45,13 +65,22 @@ def find_form(samples: Sequence[str]) -> Form:
     filled = [text.strip() for text in samples if text.strip()]
     if not filled:
         raise ValueError("has no times")
+    if 2 * sum(map(_is_compact, filled)) > len(filled):
+        return "iso"
     numbers = [float(text) for text in filled if is_number(text)]
     if len(numbers) > sum(map(is_time, filled)):
         largest = float(np.median(np.abs(numbers)))
+        if all(len(text) == 14 and text.isdigit() for text in filled):  # no milliseconds before the year 2286
+            raise ValueError(
+                f"{filled[0]!r} is neither a date like 20240331120000 nor a Unix time of this century: "
+                "say what it is with `time_form`"
+            )
         return next(form for limit, form in EPOCH_LIMITS if largest < limit)
-    if any(_ISO.fullmatch(text) for text in filled):
+    if any(map(_match_iso, filled)):
         return "iso"
     matches = [match for match in map(_OTHER.fullmatch, filled) if match]
+    if not matches and is_clock(filled[0]):
+        raise ValueError(f"{filled[0]!r} is a time of day without its date: write 2024-03-31T12:00:00Z")
     if not matches:
         raise ValueError(f"{filled[0]!r} is not a time: write 2024-03-31T12:00:00Z or Unix seconds")
     if any(int(match["a"]) > 12 for match in matches):
@@ -73,7 +102,7 @@ def parse_one(text: str, form: Form) -> float:
         if not is_number(text):
             raise ValueError(f"{text!r} is not a time in {form}")
         return float(text) / PER_SECOND[form]
-    match = (_ISO if form == "iso" else _OTHER).fullmatch(text)
+    match = _match_iso(text) if form == "iso" else _OTHER.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a time like {_example(form)}")
     if form == "iso":
@@ -97,7 +126,7 @@ def parse_one(text: str, form: Form) -> float:
 def parse_iso(cells: NDArray[np.bytes_]) -> tuple[Times, NDArray[np.bool_]]:
     """Unix seconds of (n,) fixed-width ISO cells, and which of them it could read; no loops over rows.
 
-    Reads `YYYY-MM-DD[T ]hh:mm:ss[.fraction][Z|±hh:mm]`; whatever else there is, is for `parse_one`.
+    Reads `YYYY-MM-DD[T ]hh:mm:ss[.fraction][Z|±hh:mm]`, or the same without `-`, `:` and `T`; whatever else there is, is for `parse_one`.
     """
     width = cells.dtype.itemsize
     raw = np.ascontiguousarray(cells).view(np.uint8).reshape(len(cells), width)
@@ -106,14 +135,32 @@ def parse_iso(cells: NDArray[np.bytes_]) -> tuple[Times, NDArray[np.bool_]]:
     good = np.zeros(len(cells), np.bool_)
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        if length < len(_TEMPLATE) or length >= width:
+        if length < len(_COMPACT_DIGITS) or length >= width:
             continue
-        seconds[rows], good[rows] = _parse_iso_of_length(raw[rows, :length])
+        seconds[rows], good[rows] = _parse_iso_of_length(_spread(raw[rows, :length]))
     return seconds, good
+
+
+def _spread(raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same cells with the marks that compact ones leave out; a cell unlike the first is made unreadable."""
+    digits = 8 if bytes(raw[0, 8:9]) == b"T" else 0  # before the T
+    compact = np.delete(raw, digits, axis=1) if digits else raw
+    head = compact[:, : len(_COMPACT_DIGITS)]
+    if not bytes(head[0]).isdigit() or head.shape[1] < len(_COMPACT_DIGITS):
+        return raw
+    spread = np.empty((len(raw), len(_TEMPLATE) + compact.shape[1] - head.shape[1]), np.uint8)
+    spread[:, : len(_TEMPLATE)] = np.frombuffer(_TEMPLATE, np.uint8)
+    spread[:, _COMPACT_DIGITS] = head
+    spread[:, len(_TEMPLATE) :] = compact[:, head.shape[1] :]
+    if digits:
+        spread[raw[:, digits] != ord("T"), 0] = ord("?")
+    return spread
 
 
 def _parse_iso_of_length(raw: NDArray[np.uint8]) -> tuple[Times, NDArray[np.bool_]]:
     n, length = raw.shape
+    if length < len(_TEMPLATE):
+        return np.full(n, np.nan), np.zeros(n, np.bool_)
     digits = raw.astype(np.int64) - ord("0")
     is_digit = (digits >= 0) & (digits <= 9)
     good = np.ones(n, np.bool_)
@@ -180,6 +227,22 @@ def _month_days(year: NDArray[np.int64], month: NDArray[np.int64]) -> NDArray[np
     lengths = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])[month - 1]
     days: NDArray[np.int64] = lengths + (leap & (month == 2))
     return days
+
+
+def _match_iso(text: str) -> re.Match[str] | None:
+    return _ISO.fullmatch(text) or _COMPACT.fullmatch(text) or _COMPACT_CLOCK.fullmatch(text)
+
+
+def _is_compact(text: str) -> bool:
+    """Whether a cell of digits is a date, with or without a time of day."""
+    match = _COMPACT.fullmatch(text) or _COMPACT_CLOCK.fullmatch(text)
+    if match is None or int(match["y"]) not in _COMPACT_YEARS:
+        return False
+    try:
+        parse_one(text, "iso")
+    except ValueError:
+        return False
+    return True
 
 
 def _hour(match: re.Match[str]) -> int:

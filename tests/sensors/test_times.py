@@ -61,3 +61,47 @@ def test_one_glance_tells_seconds_from_their_fractions() -> None:
     ]
     with pytest.raises(ValueError, match="has no times"):
         find_form(["", " "])
+
+
+@given(st.lists(moments, min_size=1, max_size=20), st.sampled_from(["%Y%m%dT%H%M%S", "%Y%m%d%H%M%S"]))
+def test_compact_times_mean_what_the_others_mean(moments: list[datetime], form: str) -> None:
+    moments = [moment.astimezone(timezone.utc).replace(microsecond=0) for moment in moments]
+    texts = [moment.strftime(form).rjust(15 if "T" in form else 14, "0") for moment in moments]
+    seconds, good = parse_iso(np.array(texts, "S40"))
+    assert good.all()
+    assert seconds.tolist() == [moment.timestamp() for moment in moments]
+    assert [parse_one(text, "iso") for text in texts] == seconds.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("20240201T101433.25Z", "2024-02-01T10:14:33.25Z"),
+        ("20240201101433,25", "2024-02-01T10:14:33.25Z"),
+        ("20240201T101433+0200", "2024-02-01T08:14:33Z"),
+        ("20240201 10:14:33", "2024-02-01T10:14:33Z"),
+        ("20240201T1014", "2024-02-01T10:14:00Z"),
+        ("20240201", "2024-02-01"),
+    ],
+)
+def test_every_compact_form_is_read(text: str, iso: str) -> None:
+    assert parse_one(text, "iso") == parse_one(iso, "iso")
+    assert find_form([text]) == "iso"
+
+
+def test_a_compact_time_among_others_of_its_length_is_left_to_the_careful_parser() -> None:
+    seconds, good = parse_iso(np.array(["20240201T101433", "20240201x101433", "2024-02-01 1014"], "S40"))
+    assert good.tolist() == [True, False, False]
+    assert seconds[0] == 1706782473.0
+
+
+def test_fourteen_digits_are_a_date_or_a_question() -> None:
+    assert find_form(["20240201000000", "20240201000001"]) == "iso"
+    assert find_form(["20240201000000", "20240231000000", "20240201000002"]) == "iso"
+    with pytest.raises(ValueError, match="neither a date like 20240331120000 nor .*`time_form`"):
+        find_form(["20249901000000"])
+
+
+def test_a_time_of_day_alone_is_said_to_lack_its_date() -> None:
+    with pytest.raises(ValueError, match="'10:14:33' is a time of day without its date"):
+        find_form(["10:14:33", "10:14:34"])
