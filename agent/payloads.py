@@ -59,7 +59,7 @@ class ClockReading(Struct, frozen=True, kw_only=True):
 class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.event/1"):
     """Something happened to an alert. Append-only; a double carries the same id."""
 
-    id: Annotated[str, Meta(description="UUID made from device, monitor, kind and the sample's time")]
+    id: Annotated[str, Meta(description="UUID made from device, monitor, subject, kind and time")]
     seq: Annotated[int, Meta(description="counts the monitor's events from 1", ge=1)]
     time: Time
     device: str
@@ -97,7 +97,7 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
     state: AlertState = "inactive"
     severity: Severity | None = None
     level: Number = None
-    needs: Annotated[str, Meta(description='what it still waits for: "240 more rows"; may be empty')] = ""
+    needs: Annotated[str, Meta(description='what it lacks: "needs 240 more rows"; may be empty')] = ""
     model: Model | None = None
     plan: Plan | None = None
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
@@ -113,10 +113,11 @@ class AgentState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="toc
     health: Annotated[Literal["ok", "degraded"], Meta(description="degraded: `problems` says why")]
     problems: list[str] = []
     monitors: Annotated[dict[str, str], Meta(description="the health of each monitor")] = {}
-    broker: Annotated[dict[str, Any], Meta(description="the connection: protocol, since, last error")] = {}
-    outbox: Annotated[dict[str, Any], Meta(description="waiting, lost, size in bytes")] = {}
+    broker: Annotated[
+        dict[str, Any], Meta(description="the connection: protocol, since, last error, ...")
+    ] = {}
+    outbox: Annotated[dict[str, Any], Meta(description="messages waiting and lost, size in bytes")] = {}
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
-    clock: ClockReading | UnsetType = UNSET
 
 
 class Request(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from agent import payloads
 from agent.alerts import Alert, Event, Model, Moved, Plan
+from agent.config import AlertConfig
+from agent.forms import settings
 from agent.messages import (
     AgentState,
     Clock,
@@ -156,11 +158,11 @@ def test_states_are_retained_and_keep_to_their_schemas() -> None:
         monitor="pump",
         sensor="thermometer",
         health="learning",
-        needs="240 more rows",
+        needs="needs 240 more rows",
     )
     message = monitor_state(state, TOPICS)
     assert (message.topic, message.retain, message.kind) == ("tocsin/pi-7/pump/state", True, "state")
-    assert valid(message, "monitor-state")["needs"] == "240 more rows"
+    assert valid(message, "monitor-state")["needs"] == "needs 240 more rows"
     whole = AgentState(
         time=rfc3339(RAISED.time), device="pi-7", version="0.1.0", started=rfc3339(0.0), health="ok"
     )
@@ -310,16 +312,43 @@ def test_a_time_is_cut_to_milliseconds() -> None:
 
 
 EXAMPLE = re.compile(r"<!-- example: ([a-z-]+) -->\n```json\n(.*?)```", re.DOTALL)
+EXAMPLES = {name: json.loads(text) for name, text in EXAMPLE.findall((DOCS / "alerts.md").read_text())}
 
 
 def test_every_example_in_the_manual_keeps_to_its_schema() -> None:
-    examples = EXAMPLE.findall((DOCS / "alerts.md").read_text())
-    assert {name for name, _ in examples} == set(schemas())
-    for name, text in examples:
-        payload = json.loads(text)
+    assert set(EXAMPLES) == set(schemas())
+    for name, payload in EXAMPLES.items():
         jsonschema.Draft202012Validator(schemas()[name]).validate(payload)
         known = msgspec.to_builtins(msgspec.convert(payload, type=payloads.PUBLISHED[name]))
         assert name == "request" or payload == known, "a field that the schema does not know"
+
+
+def test_the_event_in_the_manual_is_what_the_code_makes() -> None:
+    assert EXAMPLES["event"] == json.loads(encode(RAISED, "pi-7", "tocsin", CLOCK).payload)
+
+
+def test_the_sentences_in_the_manual_are_what_the_code_says() -> None:
+    text = (DOCS / "alerts.md").read_text().partition("Sentences for other happenings:")[2].partition("##")[0]
+    said = re.findall(r"^- `(.*)`$", text, re.MULTILINE)
+    assert len(said) == 4
+    assert set(said) <= set(SENTENCES)
+
+
+def rows(text: str, heading: str) -> dict[str, list[str]]:
+    """The first table after a heading: each row by its first cell, bare."""
+    lines = text.partition(heading)[2].partition("|---")[2].split("\n")[1:]
+    found = {}
+    for line in lines[: next(index for index, line in enumerate(lines) if not line.startswith("|"))]:
+        first, *more = (cell.strip() for cell in line.strip("|").split("|"))
+        found[first.strip("`")] = more
+    return found
+
+
+def test_the_settings_of_an_alert_in_the_manual_are_those_of_the_configuration() -> None:
+    told = rows((DOCS / "alerts.md").read_text(), "under `alert:`")
+    known = rows((DOCS / "configuration.md").read_text(), "## `monitors.<name>.alert`")
+    assert set(told) == {setting.key for setting in settings(AlertConfig)} == set(known)
+    assert {key: cells[0] for key, cells in told.items()} == {key: cells[1] for key, cells in known.items()}
 
 
 def test_the_manual_names_every_topic() -> None:
