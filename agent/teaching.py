@@ -5,7 +5,10 @@ from __future__ import annotations
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
 
 import msgspec
 
@@ -53,7 +56,7 @@ def command(
         chosen = [msgspec.structs.replace(monitor, learn=much) for monitor in chosen]
     try:
         with Lock(config.state_dir):
-            return _teach(config, chosen, named=bool(names), again=again)
+            return _teach(config, chosen, named=bool(names), again=again)  # names its sensors' own OSErrors
     except AlreadyRunning as error:
         raise Refusal(
             f"{error}: stop it first (sudo systemctl stop tocsin), or let it learn by itself: to make it learn anew,"
@@ -74,10 +77,18 @@ def _teach(config: Config, chosen: Sequence[MonitorConfig], *, named: bool, agai
             if again or _may_learn(config, monitor, named):
                 pupils.append(monitor)
         if pupils:
-            _study(pupils, [sensor for name, sensor in sensors.items() if name in {m.sensor for m in pupils}])
+            heard = [sensor for name, sensor in sensors.items() if name in {m.sensor for m in pupils}]
+            patience_s = {
+                sensor.name: config.sensors[sensor.name].silence_s(
+                    1 / sensor.rate_hz if sensor.rate_hz else 0.0
+                )
+                for sensor in heard
+            }
+            _study(pupils, heard, patience_s)
     finally:
         for sensor in sensors.values():
-            sensor.close()
+            with _named(sensor):
+                sensor.close()
     late = []
     for monitor in pupils:
         if monitor.baseline is None:
@@ -100,8 +111,18 @@ def _open(config: Config, name: str) -> Sensor:
         sensor: Sensor = make_recording(entry)
     else:
         sensor = make_sensor(entry)
-    sensor.open()
+    with _named(sensor):
+        sensor.open()
     return sensor
+
+
+@contextmanager
+def _named(sensor: Sensor) -> Iterator[None]:
+    """What the world does to a driver, said as the sensor's own. Raises SensorError for OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise sensor.error(error.strerror or str(error)) from error
 
 
 def _may_learn(config: Config, monitor: Monitor, named: bool) -> bool:
@@ -120,7 +141,7 @@ def _may_learn(config: Config, monitor: Monitor, named: bool) -> bool:
     return False
 
 
-def _study(pupils: Sequence[Monitor], sensors: Sequence[Sensor]) -> None:
+def _study(pupils: Sequence[Monitor], sensors: Sequence[Sensor], patience_s: Mapping[str, float]) -> None:
     pipeline = Pipeline(pupils)
     needed = sum(monitor.learning[1] for monitor in pupils)
     live = any(not sensor.waits for sensor in sensors)
@@ -139,62 +160,94 @@ def _study(pupils: Sequence[Monitor], sensors: Sequence[Sensor]) -> None:
         )
 
     with Progress("learn") as bar:
-        for reading in _readings(sensors, wanted):
+        for reading in _readings(sensors, wanted, patience_s):
             pipeline.push([reading])
             bar.tell(lambda: 1 - missing() / needed, lambda: f"{needed - missing()} of {needed} rows")
 
 
-def _readings(sensors: Sequence[Sensor], wanted: Callable[[str], bool]) -> Iterator[Reading]:
-    """What the sensors give while it is wanted: one after the other where they can wait, else all at once."""
+Heard = tuple[str, "Reading | BaseException | None"]  # by which sensor; None: no more will come
+
+
+def _readings(
+    sensors: Sequence[Sensor], wanted: Callable[[str], bool], patience_s: Mapping[str, float]
+) -> Iterator[Reading]:
+    """What the sensors give while it is wanted: one after the other where they can wait, else all at once.
+
+    Raises SensorError, also when a live one is silent for longer than its patience, and whatever ends its thread.
+    """
     patient = [sensor for sensor in sensors if sensor.waits]
     live = [sensor for sensor in sensors if not sensor.waits]
     for sensor in patient:
-        while wanted(sensor.name) and (reading := next_reading(sensor)) is not None:
-            yield reading
+        with _named(sensor):
+            while wanted(sensor.name) and (reading := next_reading(sensor)) is not None:
+                yield reading
     if not live:
         return
-    heard: queue.Queue[Reading | SensorError | None] = queue.Queue(maxsize=1024)
+    heard: queue.Queue[Heard] = queue.Queue(maxsize=1024)
     stop = threading.Event()
     threads = [
         threading.Thread(target=_listen, args=(sensor, heard, stop), name=f"read:{sensor.name}", daemon=True)
         for sensor in live
     ]
+    since = {sensor.name: time.monotonic() for sensor in live}  # when each gave something
     for thread in threads:
         thread.start()
     try:
-        going = len(live)
-        while going and any(wanted(sensor.name) for sensor in live):
-            item = heard.get()
-            if isinstance(item, SensorError):
-                raise item
-            if item is None:
-                going -= 1
+        while any(wanted(name) for name in since):
+            try:
+                name, item = heard.get(timeout=READ_S)
+            except queue.Empty:
+                pass
             else:
+                if isinstance(item, BaseException):
+                    raise item
+                if item is None:
+                    del since[name]
+                    continue
+                since[name] = time.monotonic()
                 yield item
+            _complain_of_silence(since, wanted, patience_s)
     finally:
         stop.set()
         for thread in threads:
             thread.join(STOP_S)
 
 
-def _listen(sensor: Sensor, heard: queue.Queue[Reading | SensorError | None], stop: threading.Event) -> None:
-    """Read until told to stop; None says that nothing more will come."""
-    last: SensorError | None = None
-    try:
+def _complain_of_silence(
+    since: Mapping[str, float], wanted: Callable[[str], bool], patience_s: Mapping[str, float]
+) -> None:
+    """Raises SensorError: who is still wanted and has given nothing for too long will hardly give more."""
+    now = time.monotonic()
+    for name, at in since.items():
+        if now - at > patience_s[name] and wanted(name):
+            raise SensorError(f"{name}: gave nothing for {now - at:.3g} s")
+
+
+def _listen(sensor: Sensor, heard: queue.Queue[Heard], stop: threading.Event) -> None:
+    """Read until told to stop."""
+    with _Last(sensor.name, heard, stop), _named(sensor):
         while not (stop.is_set() or sensor.finished):
             reading = sensor.read(READ_S)
             if reading is not None:
-                _put(heard, reading, stop)
-    except SensorError as error:
-        last = error
-    _put(heard, last, stop)
+                _put(heard, (sensor.name, reading), stop)
 
 
-def _put(
-    heard: queue.Queue[Reading | SensorError | None],
-    item: Reading | SensorError | None,
-    stop: threading.Event,
-) -> None:
+class _Last:
+    """The last word of a thread: what ended it, passed on to the one who would wait for it for ever."""
+
+    def __init__(self, name: str, heard: queue.Queue[Heard], stop: threading.Event) -> None:
+        self._name, self._heard, self._stop = name, heard, stop
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        _put(self._heard, (self._name, error), self._stop)
+        return True
+
+
+def _put(heard: queue.Queue[Heard], item: Heard, stop: threading.Event) -> None:
     """Wait for room, but not for one who has gone."""
     while not stop.is_set():
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,6 +96,31 @@ def test_a_live_sensor_that_fails_is_said_and_nothing_is_saved(run: Run, live: N
     code, out, err = run("learn", "right")
     assert (code, out) == (2, "")
     assert "right: the wire came off" in err
+
+
+@pytest.mark.parametrize("rows", [0, 50])
+def test_a_live_sensor_that_gives_nothing_is_not_waited_for_for_ever(run: Run, live: None, rows: int) -> None:
+    told = Path("tocsin.yaml").read_text()
+    Path("tocsin.yaml").write_text(told.replace("level: 7", f"silent_after: 100 ms, mute_after: {rows}"))
+    code, out, err = run("learn", "left", "right")
+    assert (code, out) == (2, "")
+    assert re.search(r"right: gave nothing for 0\.\d+ s", err)
+
+
+def test_what_the_system_does_to_a_live_sensor_is_said_as_the_sensors_own(run: Run, live: None) -> None:
+    told = Path("tocsin.yaml").read_text()
+    Path("tocsin.yaml").write_text(told.replace("level: 7", "breaks_after: 200, fault: os"))
+    code, out, err = run("learn", "right")
+    assert (code, out) == (2, "")
+    assert "right: Remote I/O error" in err
+    assert "state_dir" not in err
+
+
+def test_a_bug_of_a_driver_ends_the_command_as_a_bug(run: Run, live: None) -> None:
+    told = Path("tocsin.yaml").read_text()
+    Path("tocsin.yaml").write_text(told.replace("level: 7", "breaks_after: 200, fault: bug"))
+    with pytest.raises(ZeroDivisionError):
+        run("learn", "right")
 
 
 @pytest.fixture
