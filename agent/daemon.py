@@ -201,6 +201,7 @@ class Daemon:
         for name, reader in self._readers.items():
             if reader.error:
                 problems.append(f"sensor {name}: {reader.error}")
+        problems += [f"monitor {name}: {why}" for name, why in self._road.deaf.items()]
         return AgentState(
             time=messages.rfc3339(time.time()),
             device=self._config.device,

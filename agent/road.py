@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Mapping
 
 from agent import memory, messages
-from agent.alerts import Alert, Event, Rule, advance, happened
-from agent.assemble import baseline_path, load_baseline, make_monitor
+from agent.alerts import Event, Rule, advance, happened
+from agent.assemble import baseline_path, load_baseline, make_monitor, shape_of
 from agent.config import Config, ConfigError
 from agent.health import read_clock
 from agent.inbox import Inbox
@@ -21,6 +21,7 @@ from agent.pipeline import Monitor, Pipeline
 from agent.publisher import Publisher
 from agent.reader import Reader
 from agent.sentences import sentence
+from agent.silence import Silence
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from models.baseline import BrokenBaseline, ForeignBaseline
@@ -34,7 +35,6 @@ SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
 SAVE_AGAIN_S = 60.0  # after a save that the disk refused
 MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
 LEAN_S = 5.0  # after the latest monitor was assembled, or has learned
-BLIND_S = 30.0  # readings but no whole window for so long (or ten windows): blind
 SILENCE = Rule(on_delay_s=0.0, off_delay_s=0.0, off_level=1.0, critical_level=10.0, flood_per_hour=12)
 
 
@@ -58,9 +58,8 @@ class Road:
         self._seqs = {name: outbox.last_seq(name) for name in config.monitors}  # of those not assembled yet
         self._shapes: dict[str, tuple[object, float]] = {}  # what each opened sensor looked like
         self._opened: deque[Sensor] = deque()  # filled by the readers' threads
-        self._silences = {name: Alert() for name in config.sensors}
+        self._silences: dict[str, Silence] = {}  # of each monitor
         self._unsaved: list[Message] = []
-        self._progress: dict[str, tuple[int, float]] = {}  # windows at the last tick they moved, and when
         self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
         self._saved_at, self._save_after = time.monotonic(), 0.0
         self._lean_at = math.inf  # when to give back what starting and learning needed
@@ -147,6 +146,10 @@ class Road:
             self._arm(monitor)
             self._pipeline.add(monitor)
             self._monitors[config.name] = monitor
+            shape = shape_of(config, sensor, len(config.channels or sensor.channels))
+            length = shape.window if shape.kind == "vibration" else 1  # a row of telemetry is a window
+            span_s = (length + 3 * shape.hop) / sensor.rate_hz
+            self._silence(config.name).expect(monitor, span_s, shape.unit[:-1], time.monotonic())
             self._lean_at = time.monotonic() + LEAN_S
             status = monitor.status()
             logger.info(
@@ -227,45 +230,50 @@ class Road:
             self._save()
 
     def _listen_for_silence(self, now: float) -> list[Event]:
-        """A sensor that gives nothing is an alert about the sensor, on the ordinary road, from each of its monitors.
-
-        How long is measured on the monotonic clock; the wall clock, which may jump, only dates it.
-        """
+        """A monitor that has nothing to judge is an alert about its sensor, on the ordinary road."""
         events = []
-        for name, reader in self._readers.items():
-            if reader.phase == "stopped":  # by us, which is no news about the sensor
+        for name, monitor in self._config.monitors.items():
+            silence = self._silence(name)
+            level = silence.level(now)
+            if self._readers[monitor.sensor].phase == "stopped":  # by us, which is no news about the sensor
                 continue
-            before = self._silences[name]
-            silent_s = 0.0 if reader.ended else now - reader.heard
-            rate = reader.sensor.rate_hz
-            level = silent_s / self._config.sensors[name].silence_s(1 / rate if rate else 0.0)
             at = round(time.time(), 6)
-            after = self._silences[name] = advance(before, SILENCE, level, at)
-            kind = happened(before, after)
+            before, silence.alert = silence.alert, advance(silence.alert, SILENCE, level, at)
+            kind = happened(before, silence.alert)
             if kind is None or kind == "updated":
                 continue
-            note = f"no data for {silent_s:.{0 if silent_s >= 10 else 1}f} s" + (
-                f": {reader.error}" if reader.error else ""
+            events.append(
+                Event(
+                    kind=kind,
+                    monitor=name,
+                    time=at,
+                    seq=self._next(name),
+                    alert=silence.alert,
+                    level=level,
+                    moved=(),
+                    model=None,
+                    plan=None,
+                    sensor=monitor.sensor,
+                    about="sensor",
+                    note=silence.note,
+                )
             )
-            for monitor in self._config.monitors.values():
-                if monitor.sensor == name:
-                    events.append(
-                        Event(
-                            kind=kind,
-                            monitor=monitor.name,
-                            time=at,
-                            seq=self._next(monitor.name),
-                            alert=after,
-                            level=level,
-                            moved=(),
-                            model=None,
-                            plan=None,
-                            sensor=name,
-                            about="sensor",
-                            note=note if kind != "cleared" else "",
-                        )
-                    )
         return events
+
+    def _silence(self, monitor: str) -> Silence:
+        if monitor not in self._silences:
+            sensor = self._config.monitors[monitor].sensor
+            self._silences[monitor] = Silence(self._readers[sensor], self._config.sensors[sensor].silence_s)
+        return self._silences[monitor]
+
+    @property
+    def deaf(self) -> dict[str, str]:
+        """Monitors that have had nothing to judge for too long, and why; without those whose sensor says it itself."""
+        return {
+            name: silence.problem
+            for name, silence in list(self._silences.items())
+            if silence.problem and not self._readers[self._config.monitors[name].sensor].error
+        }
 
     def _next(self, monitor: str) -> int:
         """The next number of this monitor, also before it could be assembled."""
@@ -299,7 +307,7 @@ class Road:
                 "missing": status.missing,
                 "restarts": status.restarts,
             }
-            blind = self._blind(monitor, status.windows, now, reader)
+            blind = self._blind(name, reader)
             needs = status.needs or ("; ".join(status.notes) if status.notes else "")
             state = MonitorState(
                 time=messages.rfc3339(time.time()),
@@ -322,18 +330,13 @@ class Road:
             self._published[name] = (now, what)
             self._publisher.retain(messages.monitor_state(state, self._topics))
 
-    def _blind(self, monitor: Monitor, windows: int, now: float, reader: Reader) -> str:
+    def _blind(self, name: str, reader: Reader) -> str:
         """Why nothing can be judged; "" where something can."""
         if reader.ended:
             return ""
         if reader.error:
-            return f"sensor {monitor.sensor}: {reader.error}"
-        seen, since = self._progress.get(monitor.name, (-1, now))
-        if windows != seen:
-            self._progress[monitor.name] = (windows, now)
-            return ""
-        patience = max(BLIND_S, 10 * monitor.plan.hop_s)
-        return f"no whole window for {now - since:.0f} s" if now - since > patience else ""
+            return f"sensor {reader.sensor.name}: {reader.error}"
+        return self._silence(name).note
 
     def _save(self, *, everything: bool = False) -> None:
         """Baselines just learned; with `everything` the streaming state of all that are armed."""

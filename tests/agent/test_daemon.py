@@ -42,7 +42,7 @@ NERVOUS: dict[str, Any] = {
 }
 LIVE: dict[str, Any] = {
     "sensors": {"pump": {"driver": "troubled"}},
-    "monitors": {"pump": {"sensor": "pump", "learn": "100000 rows", "publish_state": "0.8 s"}},
+    "monitors": {"pump": {"sensor": "pump", "learn": "40000 rows", "publish_state": "0.8 s"}},
 }
 
 

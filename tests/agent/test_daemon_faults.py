@@ -85,6 +85,42 @@ def test_a_sensor_that_falls_silent_is_an_alert_until_it_returns(tmp_path: Path,
         assert agent.log.count("the wire came off (next try") == 1
 
 
+def test_a_channel_that_is_no_number_is_an_alert_until_it_is_one_again(
+    tmp_path: Path, broker: Broker
+) -> None:
+    gate = tmp_path / "gate"
+    config = troubled(gate, "void", "1 s")
+    vibration = {"sensor": "ill", "features": "vibration", "window": "64 rows", "max_gap": "0.5 s"}
+    config["monitors"] |= {"shaft": vibration, "other": config["monitors"]["ill"] | {"channels": ["b"]}}
+    with (
+        Subscriber(broker.port) as ears,
+        Agent(tmp_path, config, port=broker.port, before=EAGER) as agent,
+    ):
+        agent.until("monitor ill has learned")
+        gate.touch()
+        until(lambda: len(events(ears)) == 2, "both")
+        words = {"ill": "no whole row for 1.", "shaft": "no whole window for 1."}
+        for event in events(ears):
+            assert (event["kind"], event["about"]) == ("raised", "sensor")
+            assert event["note"].startswith(words.pop(event["monitor"]))
+            assert event["note"].endswith("a is not a number")
+        problem = "monitor ill: no whole row: a is not a number"
+        until(lambda: problem in states(ears)[-1]["problems"], "the agent says so")
+        answer = agent.ask()
+        assert answer["agent"]["health"] == "degraded"
+        healths = {name: state["health"] for name, state in answer["monitors"].items()}
+        assert healths == {
+            "ill": "blind",
+            "shaft": "blind",
+            "well": healths["well"],
+            "other": healths["well"],
+        }
+        gate.unlink()
+        until(lambda: len(events(ears)) == 4, "cleared")
+        until(lambda: states(ears)[-1]["health"] == "ok", "well")
+        assert agent.stop() == 0
+
+
 def test_a_sensor_that_never_opened_is_an_alert_with_numbers_of_its_own(
     tmp_path: Path, broker: Broker
 ) -> None:

@@ -73,12 +73,20 @@ class Bench:
             self.wall += 0.5
             self.road._tick(self.now, False)
 
-    def hear(self, rows: int, level: float = 0.0) -> None:
+    def come_back(self, rows: int = 1) -> None:
+        """The reader hears something, which does not reach the road yet."""
+        self.reader.heard, self.reader.phase = self.now, "reading"
+        self.reader.rows += rows
+
+    def hear(self, rows: int, level: float = 0.0, lost: str = "") -> None:
+        """`lost` names channels that are no numbers."""
         random = np.random.default_rng(self.rows)
         values = random.normal(level, 1.0, (rows, 2)).astype(np.float32)
+        for name in lost.split():
+            values[:, ["a", "b"].index(name)] = math.nan
         reading = Reading("pump", START + self.rows, 1.0, values)
         self.rows += rows
-        self.reader.heard, self.reader.phase = self.now, "reading"
+        self.come_back(rows)
         self.road._emit(self.road._pipeline.push([reading]))
 
     def assemble(self, *names: str) -> None:
@@ -109,7 +117,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 def test_events_before_the_sensor_opened_have_numbers_of_their_own(bench: Bench) -> None:
     bench.outbox.close()  # the disk refuses: nothing on it tells which numbers were given
     bench.pass_by(31)
-    bench.reader.heard = bench.now
+    bench.come_back()
     bench.pass_by(1)
     bench.pass_by(31)
     assert "4 events wait in memory" not in bench.road.trouble["outbox"]
@@ -133,7 +141,7 @@ def test_what_memory_cannot_hold_either_is_counted(
     bench.outbox.close()
     for _ in range(3):
         bench.pass_by(31)
-        bench.reader.heard = bench.now
+        bench.come_back()
         bench.pass_by(1)
     assert bench.road.counters["events_lost_to_memory"] == 12 - 3
     assert caplog.text.count("events wait in memory") == 1, "said once, not at every try"
@@ -160,7 +168,7 @@ def test_silence_is_measured_on_a_clock_that_never_jumps(bench: Bench) -> None:
 def test_a_sensor_that_comes_and_goes_is_counted_after_a_dozen(bench: Bench) -> None:
     for _ in range(15):
         bench.pass_by(31)
-        bench.reader.heard = bench.now
+        bench.come_back()
         bench.pass_by(1)
     kinds = [kind for monitor, kind, _ in bench.events() if monitor == "pump"]
     assert kinds.count("raised") == kinds.count("cleared") == 12
@@ -195,18 +203,59 @@ def test_what_an_earlier_run_left_is_taken_away_before_anything_is_said(bench: B
     assert bench.retained("pump/sensor_alert") == b""
 
 
-def test_readings_that_give_no_window_make_a_monitor_blind(bench: Bench) -> None:
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_channel_that_is_no_number_is_an_alert_about_the_sensor(bench: Bench, learned: bool) -> None:
     bench.assemble()
-    bench.hear(10)
+    bench.hear(300 if learned else 10)
     bench.pass_by(1)
-    assert bench.health("pump") == "learning"
-    bench.reader.heard = bench.now + 1000.0  # readings come, and nothing can be made of them
-    bench.pass_by(32)
+    health = "armed" if learned else "learning"
+    assert (bench.health("pump"), bench.health("fan")) == (health, health)
+    for _ in range(31):
+        bench.hear(1, lost="a")
+        bench.pass_by(1)
+    assert [event[:2] for event in bench.events()] == [("pump", "raised")], "the fan does not need channel a"
+    (event,) = (json.loads(stored.message.payload) for stored in bench.outbox.pending(10))
+    assert event["about"] == "sensor"
+    assert event["note"] == "no whole row for 30 s: a is not a number"
     assert bench.health("pump") == "blind"
-    assert bench.road.states["pump"].needs.startswith("no whole window for 3")
-    bench.hear(10)
+    assert bench.road.states["pump"].needs.endswith("a is not a number")
+    assert bench.road.deaf == {"pump": "no whole row: a is not a number"}
+    assert bench.health("fan") == health
+    assert bench.retained("pump/sensor_alert") not in (None, b"")
+    bench.hear(1)
     bench.pass_by(1)
-    assert bench.health("pump") == "learning"
+    assert [event[:2] for event in bench.events()] == [("pump", "raised"), ("pump", "cleared")]
+    assert bench.health("pump") == health
+    assert bench.road.deaf == {}
+    assert bench.retained("pump/sensor_alert") == b""
+
+
+def test_a_channel_that_never_was_a_number_is_one_too(bench: Bench) -> None:
+    bench.assemble()
+    for _ in range(31):
+        bench.hear(1, lost="a b")
+        bench.pass_by(1)
+    assert {event[:2] for event in bench.events()} == {("pump", "raised"), ("fan", "raised")}
+    assert bench.road.deaf == {
+        "pump": "no whole row: a, b are not numbers",
+        "fan": "no whole row: b is not a number",
+    }
+
+
+def test_a_monitor_that_waits_for_its_first_row_is_neither_well_nor_ill(bench: Bench) -> None:
+    bench.assemble()
+    bench.pass_by(20)
+    assert bench.events() == []
+    assert bench.road.deaf == {}
+    bench.pass_by(11)
+    assert {kind for _, kind, _ in bench.events()} == {"raised"}
+    assert bench.road.deaf == {"pump": "no data", "fan": "no data"}
+    bench.come_back()
+    bench.pass_by(1)
+    assert {kind for _, kind, _ in bench.events()} == {"raised"}, "readings alone are not enough"
+    bench.hear(1)
+    bench.pass_by(1)
+    assert [event[:2] for event in bench.events()].count(("pump", "cleared")) == 1
 
 
 def test_a_state_is_sent_at_once_when_it_is_news_and_else_now_and_then(bench: Bench) -> None:

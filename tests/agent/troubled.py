@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from pathlib import Path
@@ -20,7 +21,8 @@ class Troubled(Sensor):
 
     Options:
         gate: while this file exists there is trouble.
-        trouble: what kind of trouble: "bug" raises what no driver should, "other" comes back with other channels.
+        trouble: what kind of trouble: "bug" raises what no driver should, "other" comes back with other channels,
+            "void" gives channel a as not a number.
     """
 
     rate_hz = 200.0
@@ -29,7 +31,7 @@ class Troubled(Sensor):
         self,
         *,
         gate: str = "",
-        trouble: Literal["raises", "hangs", "hangs_in_open", "bug", "other"] = "raises",
+        trouble: Literal["raises", "hangs", "hangs_in_open", "bug", "other", "void"] = "raises",
     ) -> None:
         self._gate, self._trouble = Path(gate), trouble
         self.channels = (Channel("a"), Channel("b"))
@@ -40,11 +42,11 @@ class Troubled(Sensor):
         return self._gate.is_file()
 
     def open(self) -> None:
-        if self._shut and self._trouble == "hangs_in_open":
-            threading.Event().wait()
+        while self._shut and self._trouble == "hangs_in_open":
+            time.sleep(0.02)
 
     def read(self, timeout: float) -> Reading | None:
-        if self._shut:
+        if self._shut and self._trouble != "void":
             if self._trouble == "hangs":
                 threading.Event().wait()
             if self._trouble == "bug":
@@ -54,6 +56,8 @@ class Troubled(Sensor):
             raise self.error("the wire came off")
         time.sleep(1 / self.rate_hz)
         row = self._random.normal(0.0, 1.0, (1, len(self.channels))).astype(np.float32)
+        if self._shut:
+            row[:, 0] = math.nan
         return Reading(self.name, time.time(), self.rate_hz, row)
 
     def close(self) -> None: ...
