@@ -210,17 +210,14 @@ def test_later_events_do_not_pass_one_that_the_broker_rejects(tmp_path: Path) ->
         with Agent(tmp_path, options, backoff=Backoff(0.01, 0.02)) as agent:
             agent.outbox.put_all([event(seq) for seq in range(1, 21)])
             until(lambda: not agent.outbox.waiting, "delivered")
-            assert agent.publisher.status.last_error == ""
+            until(lambda: agent.publisher.status.last_error == "", "all is well again")
     taken = [payload for topic, payload in broker.taken if topic == TOPICS.event]
     # What was under way with it at the first rejection has passed it; nothing has after that.
-    assert said == [
-        b"pump 1",
-        b"pump 2",
-        b"pump 3",
-        *[b"pump 1"] * 4,
-        *(b"pump %d" % seq for seq in range(4, 21)),
-    ]
-    assert taken == [b"pump 2", b"pump 3", b"pump 1", *(b"pump %d" % seq for seq in range(4, 21))]
+    passed = said[1 : said.index(b"pump 1", 1)]
+    assert passed in ([], [b"pump 2"], [b"pump 2", b"pump 3"])
+    rest = [event(seq).payload for seq in range(2 + len(passed), 21)]
+    assert said == [b"pump 1", *passed, *[b"pump 1"] * 4, *rest]
+    assert taken == [*passed, b"pump 1", *rest]
 
 
 def test_a_rejected_event_is_still_alone_after_a_new_connection(tmp_path: Path) -> None:
