@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from agent.cross_checks import cross_check
 from agent.forms import About, Frozen, Walk
 from agent.names import EntryName, Host, Name, Prefix, host_name
 from agent.quantities import ANGLE, DURATION, FREQUENCY, LENGTH, PER_HOUR, SIZE, SPAN, Span
-from agent.yaml_lines import Located, Mistake, merge, quoted, read
+from agent.yaml_lines import Located, Mistake, alternatives, merge, quoted, read
 
 DEFAULT_PATH = Path("/etc/tocsin/tocsin.yaml")
 MOST_BYTES = 1_000_000  # of one file; a configuration of 1,000 monitors has 200 KB
+MOST_DOUBLED = 20  # things defined twice of which the hidden definition is looked through too
 
 
 class ConfigError(Exception):
@@ -254,7 +257,7 @@ class Config(Frozen, frozen=True, kw_only=True):
     runtime_dir: Annotated[
         Path,
         About(
-            "Folder of the socket that `tocsin status` asks.",
+            "Folder of the file `status.json`, in which the agent answers `tocsin status`.",
             default="`$RUNTIME_DIRECTORY`, or `<state_dir>/run`",
         ),
     ] = Path()
@@ -331,15 +334,20 @@ def _config(documents: list[Located], main: str, folders: dict[str, Path], mista
         if not isinstance(document.value, dict):
             Walk(mistakes, folders).struct(Config, document)
         whole = merge(whole, document, mistakes, ("sensors", "monitors"))
-    config = Walk(mistakes, folders).struct(Config, whole)
-    if config is not None:
-        from agent.cross_checks import cross_check
-
-        config = cross_check(_filled(config), whole, folders, mistakes)
+    config = _checked(whole, folders, mistakes)
+    for other, places in islice(alternatives(whole), MOST_DOUBLED):
+        more: list[Mistake] = []
+        _checked(other, folders, more)
+        mistakes += [mistake for mistake in more if (mistake.file, mistake.line) in places]
     if mistakes or config is None:
         order = {file: index for index, file in enumerate(folders)}
         raise ConfigError(sorted(set(mistakes), key=lambda m: (order.get(m.file, 0), m.line, m.path)))
     return config
+
+
+def _checked(whole: Located, folders: dict[str, Path], mistakes: list[Mistake]) -> Config | None:
+    config = Walk(mistakes, folders).struct(Config, whole)
+    return None if config is None else cross_check(_filled(config), whole, folders, mistakes)
 
 
 def _filled(config: Config) -> Config:

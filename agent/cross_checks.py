@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.config import BearingConfig, BrokerConfig, Config, MonitorConfig, SensorConfig
 from agent.forms import nearest
 from agent.quantities import DURATION, Span
 from agent.yaml_lines import Located, Mistake, quoted, step
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the configuration itself imports us
+    from agent.config import BearingConfig, BrokerConfig, Config, MonitorConfig, SensorConfig
     from sensors.base import Sensor
 
 

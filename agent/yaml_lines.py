@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -11,6 +11,7 @@ import yaml
 # a small file into millions of values.
 MOST_VALUES = 50_000
 MOST_DEEP = 40
+MOST_EARLIER = 20  # of the values of one key that is written again and again
 _PLAIN_TAGS = ("bool", "int", "float", "null", "str", "timestamp")
 
 
@@ -34,12 +35,14 @@ class Located:
 
     `value` is a dict of str to Located, a list of Located, or a scalar as YAML reads it; `text` is a scalar
     as it was written, so that a name like `on` or `0042` need not be quoted. None stands for "nothing given".
+    `earlier` are the values that the same key had before, where it is written twice.
     """
 
     value: object
     file: str
     line: int
     text: str = ""
+    earlier: tuple[Located, ...] = ()
 
     def items(self) -> Iterator[tuple[str, Located]]:
         """The entries of a mapping; nothing for anything else."""
@@ -127,16 +130,22 @@ class _Reader:
                 self._wrong(line, (*path, step(key.value)), message)
             else:
                 first[key.value] = line
+        own = {id(key) for key, _ in node.value}  # what a merge key brings is overridden, not doubled
         try:
             self._construct.flatten_mapping(node)  # YAML's merge key, `<<: *other`
         except yaml.MarkedYAMLError as error:
             self._wrong(node.start_mark.line + 1, path, str(error.problem))
         entries: dict[str, Located] = {}
+        doubled: set[str] = set()
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
-                entries[key.value] = self.located(
-                    value, (*path, key.value), deep + 1, key.start_mark.line + 1
-                )
+                name = key.value
+                entry = self.located(value, (*path, name), deep + 1, key.start_mark.line + 1)
+                if name in doubled:
+                    entry = _again(entries[name], entry, sections=not path)
+                if id(key) in own:
+                    doubled.add(name)
+                entries[name] = entry
         return entries
 
     def _scalar(self, node: yaml.Node, path: tuple[str, ...]) -> object:
@@ -154,6 +163,33 @@ class _Reader:
 
     def _wrong(self, line: int, path: tuple[str, ...], message: str) -> None:
         self._mistakes.append(Mistake(self._file, line, ".".join(path), message))
+
+
+def _again(before: Located, entry: Located, *, sections: bool) -> Located:
+    """The later value of a key that is there twice; of a section written twice, the entries of both."""
+    if sections and isinstance(before.value, dict) and isinstance(entry.value, dict):
+        both = {**before.value, **entry.value}
+        for name in before.value.keys() & entry.value.keys():
+            both[name] = _again(before.value[name], entry.value[name], sections=False)
+        return replace(entry, value=both)
+    earlier = (*before.earlier, replace(before, earlier=()), *entry.earlier)
+    return replace(entry, earlier=earlier[:MOST_EARLIER])
+
+
+def alternatives(document: Located) -> Iterator[tuple[Located, set[tuple[str, int]]]]:
+    """The document with each value that a later one hides in the later one's place, and the files and lines of it."""
+    for name, entry in document.items():
+        assert isinstance(document.value, dict)
+        for hidden in entry.earlier:
+            yield replace(document, value={**document.value, name: hidden}), set(_places(hidden))
+        for other, places in alternatives(entry):
+            yield replace(document, value={**document.value, name: other}), places
+
+
+def _places(node: Located) -> Iterator[tuple[str, int]]:
+    yield node.file, node.line
+    for entry in node.value if isinstance(node.value, list) else [inner for _, inner in node.items()]:
+        yield from _places(entry)
 
 
 def merge(below: Located, above: Located, mistakes: list[Mistake], unique: tuple[str, ...]) -> Located:
@@ -181,7 +217,12 @@ def _joined(section: str, before: Located, entry: Located, mistakes: list[Mistak
         if earlier is not None:
             message = f"is defined twice: here and in {earlier.file}:{earlier.line}"
             mistakes.append(Mistake(value.file, value.line, f"{section}.{step(name)}", message))
-    return merge(before, entry, [], ())
+    both = isinstance(before.value, dict) and isinstance(entry.value, dict)
+    return (
+        replace(_again(before, entry, sections=True), line=before.line)
+        if both
+        else merge(before, entry, [], ())
+    )
 
 
 def step(key: str) -> str:

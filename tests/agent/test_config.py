@@ -266,6 +266,63 @@ def test_two_sensors_with_one_name_in_a_file_are_a_mistake() -> None:
     assert mistakes(text) == ["tocsin.yaml:3: sensors.a: is here twice: it is on line 2 already"]
 
 
+def test_of_two_sensors_with_one_name_the_mistakes_of_both_are_told() -> None:
+    text = """\
+sensors:
+  pump: {driver: recording, file: a.csv, speeed: 2}
+  pump: {driver: synthetic, rate_hz: fast}
+  fan:
+    driver: recordin
+  fan:
+    driver: recording
+monitors:
+  pump: {sensor: pump, window: 20 parsec}
+  pump: {sensor: pump, hop: 5}
+"""
+    found = [line.split(": ")[:2] for line in mistakes(text) if "is here twice" not in line]
+    assert found == [
+        ["tocsin.yaml:2", "sensors.pump.speeed"],
+        ["tocsin.yaml:3", "sensors.pump.rate_hz"],
+        ["tocsin.yaml:5", "sensors.fan.driver"],
+        ["tocsin.yaml:6", "sensors.fan.file"],
+        ["tocsin.yaml:9", "monitors.pump.window"],
+        ["tocsin.yaml:10", "monitors.pump.hop"],
+    ]
+
+
+def test_of_a_section_that_is_there_twice_all_entries_are_looked_at() -> None:
+    text = """\
+sensors:
+  pump: {driver: recording, file: a.csv, speeed: 2}
+monitors:
+  pump: {sensor: pump}
+sensors:
+  fan: {driver: recordin, file: b.csv}
+"""
+    assert [line.split(": ")[:2] for line in mistakes(text)] == [
+        ["tocsin.yaml:2", "sensors.pump.speeed"],
+        ["tocsin.yaml:5", "sensors"],
+        ["tocsin.yaml:6", "sensors.fan.driver"],
+    ]
+
+
+def test_two_definitions_that_do_not_fit_each_other_are_one_mistake() -> None:
+    """What only the hidden one would make of others is not told."""
+    text = """\
+sensors:
+  pump: {driver: synthetic, rate_hz: 100, output: telemetry}
+  pump: {driver: synthetic, rate_hz: 3200}
+monitors:
+  pump: {sensor: pump, window: 50 ms}
+"""
+    assert mistakes(text) == ["tocsin.yaml:3: sensors.pump: is here twice: it is on line 2 already"]
+
+
+def test_thousands_of_doubles_are_looked_through_in_a_moment() -> None:
+    text = "sensors:\n" + "  a: {driver: host, rate: 1}\n" * 5000
+    assert len(mistakes(text)) > 5000
+
+
 def test_two_monitors_may_listen_to_one_sensor() -> None:
     config = load_text(SMALL.replace("{sensor: pump}", "{sensor: pump}, slow: {sensor: pump, hop: 5 rows}"))
     assert {monitor.sensor for monitor in config.monitors.values()} == {"pump"}

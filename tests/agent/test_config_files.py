@@ -55,6 +55,17 @@ def test_one_name_in_two_files_is_a_mistake_that_names_both(tmp_path: Path) -> N
     ]
 
 
+def test_of_one_name_in_two_files_the_mistakes_of_both_are_told(tmp_path: Path) -> None:
+    a = "sensors:\n  pump: {driver: recordin}\n"
+    b = "sensors:\n  pump: {driver: recording, file: b.csv, chunk: many}\n"
+    found = mistakes(write(tmp_path, main=MAIN, a=a, b=b))
+    assert [line.split(": ")[:2] for line in found if "defined twice" not in line] == [
+        ["tocsin.d/a.yaml:2", "sensors.pump.driver"],
+        ["tocsin.d/b.yaml:2", "sensors.pump.chunk"],
+    ]
+    assert sum("defined twice" in line for line in found) == 2
+
+
 def test_mistakes_come_in_the_order_of_the_files_and_lines(tmp_path: Path) -> None:
     path = write(tmp_path, main=MAIN + "x: 1\n", a="\ny: 1\n", b="log_level: loud\n", c="a: [")
     assert [line.split(" ")[0] for line in mistakes(path)] == [
