@@ -3,56 +3,24 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import itertools
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, SensorError
+from sensors.csv_columns import MISSING, Column, choose_channels, find_time, is_header, is_units, name_columns
+from sensors.decimals import find_decimals
 from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, count_missing
-from sensors.times import PER_SECOND, Form, Times, find_form, is_number, is_time, parse_iso, parse_one
+from sensors.times import PER_SECOND, Form, Times, find_form, is_number, parse_iso, parse_one
 
 SAMPLE_ROWS = 100  # looked at to tell dialect, times and numbers apart
 TIME_WIDTH = 40  # characters; the longest ISO time with nine digits and an offset has 35
-TIME_NAMES = frozenset(
-    (
-        "time",
-        "timestamp",
-        "datetime",
-        "date_time",
-        "date",
-        "ts",
-        "t",
-        "epoch",
-        "unix",
-        "unixtime",
-        "unix_time",
-        "utc",
-    )
-)
-LABEL_NAMES = frozenset(
-    ("anomaly", "anomalies", "is_anomaly", "changepoint", "label", "labels", "class", "target")
-)
-MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-", "inf", "-inf", "+inf", "?"))
-UNIT_WORDS = {"°c": "Cel", "degc": "Cel", "deg c": "Cel", "celsius": "Cel", "m/s^2": "m/s2", "m/s²": "m/s2"}
+MARKS = ";\t,"  # between cells; of two as frequent, the first
 Numbers = NDArray[np.int64]
-_UNIT = re.compile(r"(.*?)\s*[\[(]([^\])]*)[\])]\s*")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the header."""
-
-    index: int
-    name: str
-    unit: str
 
 
 class CsvTable(RowSource):
@@ -70,6 +38,7 @@ class CsvTable(RowSource):
     ) -> None:
         self.path, self.tally, self.rate_hz = path, tally, None
         self.ignored: dict[str, str] = {}  # columns that are not channels, and why
+        self._times: list[Column] = []  # one, or one of dates and one of times of day
         self._assumed_rate = rate_hz
         self._raw = _open(path)
         try:
@@ -105,124 +74,110 @@ class CsvTable(RowSource):
     # the head of the file
 
     def _read_head(self, time: str | None, channels: Sequence[str] | None, form: Form) -> None:
-        number, head = 0, ""
-        for line in self._text:
-            number += 1
-            if line.strip() and not line.startswith("#"):
-                head = line
-                break
-        if not head:
-            raise SensorError(f"{self.path}: is empty")
-        self._delimiter = max(";\t,", key=head.count) if any(mark in head for mark in ";\t,") else ","
+        number, head, comment = self._find_head()
         cells = self._split(head)
         lines = list(itertools.islice(self._text, SAMPLE_ROWS))
-        has_header = not all(is_number(cell) or is_time(cell) or cell.lower() in MISSING for cell in cells)
-        if not has_header:
-            lines = [head, *lines]
-            cells = [f"column {i + 1}" for i in range(len(cells))]
+        first = number + 1
+        headed = is_header(cells)
+        if not headed:
+            lines, first = [head, *lines], number
+            named = self._split(comment.lstrip("# "))  # as numpy.savetxt writes it
+            fits = len(named) == len(cells) and is_header(named)
+            cells = named if fits else [f"column {i + 1}" for i in range(len(cells))]
+        while len(cells) > 1 and not cells[-1]:  # a mark too many
+            cells.pop()
         self._width = len(cells)
-        self._sample, self._first_row = lines, number + has_header
-        filled = [self._split(line) for line in lines if line.strip()]
-        samples = [row for row in filled if len(row) >= self._width]
-        if not filled:
-            raise SensorError(f"{self.path}, row {number}: only a header, no rows follow it")
-        if not samples:
-            raise SensorError(
-                f"{self.path}, row {self._first_row}: "
-                f"{len(filled[0])} columns where the header has {self._width}"
-            )
-        self._decimal_comma = self._delimiter != "," and any(
-            _DECIMAL_COMMA.fullmatch(cell) for row in samples for cell in row
-        )
-        if self._decimal_comma:
-            samples = [[cell.replace(",", ".") for cell in row] for row in samples]
-        columns = _name(cells)
-        self._time = self._find_time(columns, samples, time)
+        filled = [(i, self._split(line)) for i, line in enumerate(lines) if not _is_void(line)]
+        units = None
+        if headed and len(filled) > 1 and is_units(filled[0][1], [filled[1][1]]):
+            start, units = filled.pop(0)
+            lines, first = lines[start + 1 :], first + start + 1
+        self._sample, self._first_row = lines, first
+        samples = self._check_width([row for _, row in filled], number)
+        columns = name_columns(cells, units)
+        try:
+            self._times = find_time(columns, samples, time)
+            if not self._times and self._assumed_rate is None:
+                raise LookupError(
+                    f"no time column among {', '.join(c.name for c in columns)}: name it with "
+                    "`time: COLUMN`, or give `rate_hz` if the rows are evenly spaced"
+                )
+            chosen, self.ignored = choose_channels(columns, samples, self._times, channels)
+        except LookupError as error:
+            raise SensorError(f"{self.path}: {error.args[0]}") from None
         self._form = self._find_form(samples, form)
-        chosen = self._choose(columns, samples, channels)
         self._indices = [column.index for column in chosen]
+        try:
+            numbers = (row[i] for row in samples for i in self._indices)
+            self._decimals = find_decimals(numbers, self._delimiter)
+        except ValueError as error:
+            raise SensorError(f"{self.path}: {error}") from None
         self.channels = tuple(Channel(column.name, column.unit) for column in chosen)
 
-    def _find_time(self, columns: list[Column], samples: list[list[str]], asked: str | None) -> Column | None:
-        if asked is not None:
-            return self._find(columns, asked, "time column")
-        for column in columns:
-            if column.name.lower() in TIME_NAMES:
-                return column
-        for column in columns:
-            if 2 * sum(is_time(row[column.index]) for row in samples) > len(samples):
-                return column
-        if self._assumed_rate is None:
+    def _find_head(self) -> tuple[int, str, str]:
+        """The number and text of the first line that is none of comment, empty and Excel's `sep=`; the comment
+        before it."""
+        comment = told = ""
+        for number, line in enumerate(self._text, 1):
+            if line.startswith("#"):
+                comment = line
+            elif line.lower().startswith("sep=") and line.strip()[4:] in tuple(MARKS):
+                told = line.strip()[4:]
+            elif line.strip():
+                fullest = max(MARKS, key=line.count)
+                self._delimiter = told or (fullest if fullest in line else ",")
+                return number, line, comment
+        raise SensorError(f"{self.path}: is empty")
+
+    def _check_width(self, rows: list[list[str]], number: int) -> list[list[str]]:
+        """The rows that have all columns."""
+        if not rows:
+            raise SensorError(f"{self.path}, row {number}: only a header, no rows follow it")
+        whole = [row for row in rows if len(row) >= self._width]
+        if not whole or all(any(row[self._width :]) for row in rows):
+            hint = ": are those decimal commas? write the cells in quotes, or part them with `;`"
             raise SensorError(
-                f"{self.path}: no time column among {', '.join(c.name for c in columns)}: name it with "
-                "`time: COLUMN`, or give `rate_hz` if the rows are evenly spaced"
+                f"{self.path}, row {self._first_row}: {len(rows[0])} columns where the header has {self._width}"
+                + (hint if whole and self._delimiter == "," else "")
             )
-        return None
+        return whole
 
     def _find_form(self, samples: list[list[str]], asked: Form) -> Form:
-        if self._time is None:
+        if not self._times:
             return "s"
         if asked != "auto":
             return asked
-        cells = [row[self._time.index] for row in samples]
+        cells = [self._time_of(row) for row in samples]
+        unit = self._times[0].unit
+        if unit in PER_SECOND and 2 * sum(map(is_number, cells)) > len(cells):
+            return unit  # type: ignore[return-value]
         try:
-            form = find_form(cells)
+            return find_form(cells)
         except ValueError as error:
             raise SensorError(
-                f"{self.path}, row {self._first_row}, column {self._time.name}: {error}"
+                f"{self.path}, row {self._first_row}, column {self._time_name}: {error}"
             ) from None
-        unit = self._time.unit
-        return unit if form in PER_SECOND and unit in ("s", "ms", "us", "ns") else form  # type: ignore[return-value]
 
-    def _choose(
-        self, columns: list[Column], samples: list[list[str]], asked: Sequence[str] | None
-    ) -> list[Column]:
-        if asked is not None:
-            chosen = [self._find(columns, name, "column") for name in asked]
-            for column in chosen:
-                if not _numeric(column, samples):
-                    text = next(
-                        row[column.index] for row in samples if row[column.index].lower() not in MISSING
-                    )
-                    raise SensorError(
-                        f"{self.path}, column {column.name}: holds text ({text!r}), not numbers"
-                    )
-            return chosen
-        chosen = []
-        for column in columns:
-            if column is self._time or not column.name:
-                continue
-            if column.name.lower() in LABEL_NAMES:
-                self.ignored[column.name] = "a label"
-            elif not _numeric(column, samples):
-                self.ignored[column.name] = "text"
-            else:
-                chosen.append(column)
-        if not chosen:
-            raise SensorError(f"{self.path}: no column of numbers among {', '.join(c.name for c in columns)}")
-        return chosen
+    def _time_of(self, cells: list[str]) -> str:
+        return " ".join(cells[column.index] for column in self._times)
 
-    def _find(self, columns: list[Column], name: str, noun: str) -> Column:
-        for column in columns:
-            if name in (column.name, f"{column.name} [{column.unit}]"):
-                return column
-        names = [column.name for column in columns]
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-        raise SensorError(f"{self.path}: no {noun} {name!r}: {hint}")
+    @property
+    def _time_name(self) -> str:
+        return " and ".join(column.name for column in self._times)
 
     # its rows
 
     def _parse(self, lines: list[str], number: int, given: int) -> Rows:
         """The rows of some lines, the first of which has this number; `given` rows went before."""
         numbers = np.arange(number, number + len(lines))
-        if any(map(str.isspace, lines)):
-            numbers = numbers[[not line.isspace() for line in lines]]
-            lines = [line for line in lines if not line.isspace()]
+        void = [_is_void(line) for line in lines]
+        if any(void):
+            numbers = numbers[~np.array(void)]
+            lines = [line for line in lines if not _is_void(line)]
         rows = self._parse_fast(lines, numbers) if lines else None
         if rows is None:
             rows = self._parse_slowly(lines, numbers)
-        if self._time is None:
+        if not self._times:
             assert self._assumed_rate is not None
             rows = Rows(
                 np.arange(given, given + len(rows.values)) / self._assumed_rate, rows.values, rows.numbers
@@ -232,18 +187,21 @@ class CsvTable(RowSource):
     def _parse_fast(self, lines: list[str], numbers: Numbers) -> Rows | None:
         """The rows by numpy's own parser; None where something in them needs a closer look."""
         mark = self._delimiter
-        if set(map(str.count, lines, itertools.repeat(mark))) != {self._width - 1}:
+        marks = set(map(str.count, lines, itertools.repeat(mark)))
+        extra = min(marks) - self._width + 1
+        if len(marks) > 1 or extra < 0 or self._decimals.unlike_numpy(text := "".join(lines)):
             return None
-        text = "".join(lines)
-        if self._decimal_comma:
-            text = text.replace(",", ".")
+        if extra and not all(line.rstrip("\r\n").endswith(mark * extra) for line in lines):
+            return None
+        if self._decimals.decimal == ",":
+            text = text.replace(", ", "  ").replace(",", ".")  # but not the comma between a date and a time
         if mark + mark in text or mark + "\n" in text:  # empty cells: missing values
             text = text.replace(mark + mark, f"{mark}nan{mark}").replace(mark + mark, f"{mark}nan{mark}")
             text = text.replace(mark + "\n", f"{mark}nan\n")
-        timed = self._time is not None
         kind = "f8" if self._form in PER_SECOND else f"S{TIME_WIDTH}"
-        fields = [("time", kind)] * timed + [("values", "f4", (len(self._indices),))]
-        columns = [self._time.index, *self._indices] if self._time is not None else self._indices
+        names = [("date", kind), ("clock", kind)][: len(self._times)]
+        fields = [*names, ("values", "f4", (len(self._indices),))]
+        columns = [column.index for column in self._times] + self._indices
         try:
             with np.errstate(over="ignore"):
                 table = np.loadtxt(
@@ -256,7 +214,12 @@ class CsvTable(RowSource):
             return None
         rows = Rows(np.zeros(len(table)), np.ascontiguousarray(table["values"]), numbers)
         count_missing(self.tally, rows, self.channels)
-        return self._timed(rows, table["time"]) if timed else rows
+        if not self._times:
+            return rows
+        cells = table["date"]
+        if len(self._times) > 1:
+            cells = np.char.add(np.char.add(np.char.strip(cells), b" "), np.char.strip(table["clock"]))
+        return self._timed(rows, cells)
 
     def _timed(self, rows: Rows, cells: NDArray[np.bytes_] | Times) -> Rows:
         """The rows with their times from the cells; those without a time are counted and left out."""
@@ -277,14 +240,13 @@ class CsvTable(RowSource):
         )  # fmt: skip
 
     def _parse_time(self, text: str, number: int) -> float | None:
-        assert self._time is not None
         if text.strip().lower() in MISSING:
-            self.tally.add("bad_times", number, f"column {self._time.name}: has no time")
+            self.tally.add("bad_times", number, f"column {self._time_name}: has no time")
             return None
         try:
             return parse_one(text, self._form)
         except ValueError as error:
-            self.tally.add("bad_times", number, f"column {self._time.name}: {error}")
+            self.tally.add("bad_times", number, f"column {self._time_name}: {error}")
             return None
 
     def _parse_slowly(self, lines: list[str], numbers: Numbers) -> Rows:
@@ -304,7 +266,7 @@ class CsvTable(RowSource):
                     "extra_columns", number, f"{len(cells)} columns where the header has {self._width}"
                 )
                 continue
-            time = self._parse_time(cells[self._time.index], number) if self._time is not None else 0.0
+            time = self._parse_time(self._time_of(cells), number) if self._times else 0.0
             if time is None:
                 continue
             times.append(time)
@@ -317,10 +279,9 @@ class CsvTable(RowSource):
         return rows
 
     def _value(self, cell: str, index: int, number: int) -> float:
-        if self._decimal_comma:
-            cell = cell.replace(",", ".")
-        if is_number(cell):
-            return float(cell)
+        value = self._decimals.number(cell)
+        if value is not None:
+            return value
         if cell.lower() not in MISSING:
             name = self.channels[self._indices.index(index)].name
             self.tally.add("not_a_number", number, f"column {name}: {cell!r} is not a number")
@@ -357,21 +318,6 @@ def _encoding(raw: io.BufferedReader, path: Path) -> str:
     return "utf-8-sig"
 
 
-def _name(cells: list[str]) -> list[Column]:
-    """The columns of a header; a unit may stand behind a name in brackets; a name given twice is numbered."""
-    columns: list[Column] = []
-    names: dict[str, int] = {}
-    for index, cell in enumerate(cells):
-        match = _UNIT.fullmatch(cell)
-        name, unit = (match.group(1), match.group(2).strip()) if match and match.group(1) else (cell, "1")
-        names[name] = names.get(name, 0) + 1
-        if names[name] > 1 and name:
-            name = f"{name} {names[name]}"
-        columns.append(Column(index, name, UNIT_WORDS.get(unit.lower(), unit) or "1"))
-    return columns
-
-
-def _numeric(column: Column, samples: list[list[str]]) -> bool:
-    """Whether a column may hold numbers: at least one, or nothing at all."""
-    filled = [row[column.index] for row in samples if row[column.index].lower() not in MISSING]
-    return not filled or any(is_number(cell) for cell in filled)
+def _is_void(line: str) -> bool:
+    """Whether a line is a comment or empty."""
+    return line.startswith("#") or line.isspace()

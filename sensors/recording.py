@@ -32,7 +32,7 @@ class Recording(Sensor):
 
     Options:
         file: the CSV (`,`, `;` or tab) or NPZ file.
-        time: the column with the times; without it, the one that looks like times.
+        time: the column with the times; without it, the one that looks like times; none = there is none.
         time_form: how times are written, where the file leaves it open; without a zone they are UTC.
         channels: the columns to read, in this order; without it, all numbers except labels such as `anomaly`.
         rate_hz: rows per second; without it, from the usual step between rows. Needed without times.

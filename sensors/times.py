@@ -30,7 +30,9 @@ _COMPACT_CLOCK = re.compile(
     r"(?P<half>)\s*(?P<zone>Z|z|UTC|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
 )
 _OTHER = re.compile(r"(?P<a>\d{1,2})(?P<sep>[-/.])(?P<b>\d{1,2})(?P=sep)(?P<y>\d{4})" + _CLOCK)
-_ONLY_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d{1,12})?)?\s*([AaPp][Mm])?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)?")
+_ONLY_CLOCK = re.compile(
+    r"\d{1,2}:\d{2}(:\d{2}([.,]\d{1,12})?)?\s*([AaPp][Mm])?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)?"
+)
 _COMPACT_YEARS = range(1900, 2200)  # digits of other years are numbers
 # what every ISO time of the fast road looks like: digits at D, and these marks between them
 _TEMPLATE = b"DDDD-DD-DD DD:DD:DD"
@@ -126,7 +128,8 @@ def parse_one(text: str, form: Form) -> float:
 def parse_iso(cells: NDArray[np.bytes_]) -> tuple[Times, NDArray[np.bool_]]:
     """Unix seconds of (n,) fixed-width ISO cells, and which of them it could read; no loops over rows.
 
-    Reads `YYYY-MM-DD[T ]hh:mm:ss[.fraction][Z|±hh:mm]`, or the same without `-`, `:` and `T`; whatever else there is, is for `parse_one`.
+    Reads `YYYY-MM-DD[T ]hh:mm:ss[.fraction][Z|±hh:mm]`, or the same without `-`, `:` and `T`;
+    whatever else there is, is for `parse_one`.
     """
     width = cells.dtype.itemsize
     raw = np.ascontiguousarray(cells).view(np.uint8).reshape(len(cells), width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -127,12 +128,123 @@ def test_a_table_without_header_gets_numbered_columns(csv: Path) -> None:
         '"time","x","y"\n"0","1.5","2"\n"1","2.5","3"\n',
         "# made by hand\n\ntime,x,y\n0,1.5,2\n\n1,2.5,3\n\n",
         "\ufefftime,x,y\r\n0,1.5,2\r\n1,2.5,3\r\n",
+        "time,x,y,\n0,1.5,2\n1,2.5,3\n",  # ... in the header alone
+        "time,x,y\n0,1.5,2,\n1,2.5,3,\n",  # ... in the rows alone
+        "time,x,y\ns,Cel,bar\n0,1.5,2\n1,2.5,3\n",  # units in a row of their own
+        "time,x,y\n0,1.5,2\n# the pump was oiled, by hand\n1,2.5,3\n",
+        "# made by numpy\n# time,x,y\n0,1.5,2\n1,2.5,3\n",
+        "sep=;\ntime;x;y\n0;1,5;2\n1;2,5;3\n",  # Excel
+        'time,x,y\n0,"1,5",2\n1,"2,5",3\n',
         "time,x,y,\n0,1.5,2,\n1,2.5,3,\n",  # a comma too many, everywhere
         "time,x,name,y\n0,1.5,pump,2\n1,2.5,pump,3\n",  # text is no channel
     ],
 )
 def test_dialects_read_alike(csv: Path, text: str) -> None:
     assert read(csv, text) == ([0.0, 1.0], [[1.5, 2.0], [2.5, 3.0]])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'time,x\n0,"1,234.5"\n1,"1,234,567"\n',
+        "time;x\n0;1.234,5\n1;1.234.567\n",
+        "time;x\n0;1234,5\n1;1234567\n",
+        "time\tx\n0\t1,234.5\n1\t1,234,567\n",
+        "time;x\n0;1'234.5\n1;1'234'567\n",
+        "time;x\n0;1\u00a0234,5\n1;1\u202f234\u202f567\n",
+    ],
+)
+def test_marks_of_thousands_are_told_from_those_of_decimals(csv: Path, text: str) -> None:
+    assert read(csv, text)[1] == [[1234.5], [1234567.0]]
+
+
+def test_a_mark_that_first_appears_far_into_the_file_is_understood_or_counted(csv: Path) -> None:
+    def late(before: str, cell: str) -> tuple[float, dict[str, int]]:
+        sensor = recording(csv, "time;x\n" + "".join(f"{i};{before}\n" for i in range(300)) + f"300;{cell}\n")
+        return float(values_of(read_all(sensor))[-1, 0]), sensor.skipped
+
+    unclear = {"not_a_number": 1, "missing_values": 1}
+    assert late("3", "3,5") == (3.5, {})
+    assert late("999.5", "1,000.5") == (1000.5, {})
+    assert late("999,5", "1.000,5") == (1000.5, {})
+    assert late("3", "3.125") == (3.125, {})
+    for before, cell in (("999,5", "1.000"), ("999.5", "1,000")):
+        value, skipped = late(before, cell)
+        assert math.isnan(value)
+        assert skipped == unclear
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('time,x\n0,"1,234"\n1,"2,345"\n', "'1,234' may mean a thousand or a fraction"),
+        ("time;x;y\n0;1.234;1,5\n", "'1.234' beside '1,5' may mean a thousand or a fraction"),
+        ("time;x;y\n0;1.234,5;1,234.5\n", "mark their decimals differently"),
+        ("time,x\n0,3,14\n1,3,15\n", "row 2: 3 columns where the header has 2: are those decimal commas"),
+    ],
+)
+def test_a_number_that_may_be_one_of_two_is_refused(csv: Path, text: str, message: str) -> None:
+    with pytest.raises(SensorError, match=rf"machine\.csv.*{message}"):
+        recording(csv, text).open()
+
+
+def test_units_in_a_row_of_their_own_are_the_channels_units(csv: Path) -> None:
+    sensor = recording(
+        csv, "time;Temp;p\nYYYY-MM-DD hh:mm:ss;[°C];bar\n2024-03-01 12:00:00;1,5;2\n", rate_hz=1.0
+    )
+    assert times_of(read_all(sensor)).tolist() == [T0]
+    assert sensor.channels == (Channel("Temp", "Cel"), Channel("p", "bar"))
+    assert sensor.skipped == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "first", "second"),
+    [
+        ("date;time;v", "2024-03-01;12:00:00;1", "2024-03-01;12:00:01;2"),
+        ("time;date;v", "12:00:00;2024-03-01;1", "12:00:01;2024-03-01;2"),
+        ("Datum;Uhrzeit;v", "01.03.2024;12:00:00,0;1,5", "01.03.2024;12:00:01,0;2,5"),
+        ("Date;Time;v", "31/03/2024;12:00:00 PM;1", "31/03/2024;12:00:01 PM;2"),
+        ("date;time;v", "20240301;120000;1", "20240301;120001;2"),
+        ("Date;v;Time", "20240301;1;12:00:00", "20240301;2;12:00:01"),
+        ("date;timestamp;v", "2024-03-01;2024-03-01 12:00:00;1", "2024-03-01;2024-03-01 12:00:01;2"),
+        ("date;time;v", "2024-03-01;1709294400;1", "2024-03-01;1709294401;2"),
+        ("time;v", "20240301120000;1", "20240301120001;2"),
+        ("time;v", "20240301T120000;1", "20240301T120001;2"),
+    ],
+)
+def test_dates_and_times_of_day_in_two_columns_are_one_time(
+    csv: Path, header: str, first: str, second: str
+) -> None:
+    sensor = recording(csv, "\n".join([header, first, second, ""]))
+    april = T0 + 30 * 86400 if "31/03" in first else T0
+    assert times_of(read_all(sensor)).tolist() == [april, april + 1]
+    assert [channel.name for channel in sensor.channels] == ["v"]
+
+
+def test_a_column_of_dates_named_as_time_takes_the_times_of_day_along(csv: Path) -> None:
+    text = "day;hour;v\n2024-03-01;12:00;1\n2024-03-01;12:01;2\n2024-03-01;;3\n2024-03-01;27:00;3\n"
+    for name in ("day", "hour"):
+        sensor = recording(csv, text, time=name)
+        assert times_of(read_all(sensor)).tolist() == [T0, T0 + 60]
+        assert sensor.examples["bad_times"].startswith(f"{csv}, row 4: column day and hour:")
+        assert sensor.skipped == {"bad_times": 2}
+
+
+def test_dates_alone_are_times_too(csv: Path) -> None:
+    for days in (("2024-03-01", "2024-03-02"), ("20240301", "20240302")):
+        times, _ = read(csv, f"date;v\n{days[0]};1\n{days[1]};2\n")
+        assert times == [T0 - 43200, T0 + 43200]
+
+
+def test_a_column_of_times_may_be_left_alone(csv: Path) -> None:
+    text = "time;v\n2024-03-01 12:00;1\n2024-03-01 12:00;2\n"
+    assert read(csv, text, time="none", rate_hz=2.0)[0] == [0.0, 0.5]
+
+
+def test_digits_are_milliseconds_where_that_is_said(csv: Path) -> None:
+    assert read(csv, "time;v\n20240301120000;1\n20240301121000;2\n", time_form="ms")[0][0] == 20240301120.0
+    with pytest.raises(SensorError, match=r"row 2, column time: '99999999999998' is neither.*`time_form`"):
+        recording(csv, "time;v\n99999999999998;1\n99999999999999;2\n").open()
 
 
 def test_latin_1_headers_read(csv: Path) -> None:

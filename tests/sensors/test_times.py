@@ -98,7 +98,7 @@ def test_a_compact_time_among_others_of_its_length_is_left_to_the_careful_parser
 def test_fourteen_digits_are_a_date_or_a_question() -> None:
     assert find_form(["20240201000000", "20240201000001"]) == "iso"
     assert find_form(["20240201000000", "20240231000000", "20240201000002"]) == "iso"
-    with pytest.raises(ValueError, match="neither a date like 20240331120000 nor .*`time_form`"):
+    with pytest.raises(ValueError, match=r"neither a date like 20240331120000 nor .*`time_form`"):
         find_form(["20249901000000"])
 
 
