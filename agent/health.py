@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import resource
 import socket
+import stat
 import time
 from functools import cache
 from pathlib import Path
@@ -17,6 +19,8 @@ from agent.messages import Clock
 
 PAGE_BYTES = resource.getpagesize()
 LOCK_S = 0.5  # how long a lock held by another is tried for
+MOST_SAID = 65536  # bytes of a lock file
+MOST_PROCESS = 2**22  # PID_MAX_LIMIT, proc_pid_max(5)
 NOTICE_S = 1.0  # a systemd that takes no notices for so long misses one
 
 
@@ -29,6 +33,7 @@ class Holder(NamedTuple):
 
     process: int | None  # None: it has the directory, but has not said yet who it is
     answer: Path | None  # where it writes its answer; None: it does not answer
+    owner: int  # the user that the lock file belongs to; what it says is no more than that user's word
 
 
 class Lock:
@@ -40,7 +45,7 @@ class Lock:
     def __enter__(self) -> Lock:
         """Raises AlreadyRunning, and OSError where the directory cannot be used."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = _open(self._path, os.O_RDWR | os.O_CREAT)
         end = time.monotonic() + LOCK_S
         while True:
             try:
@@ -68,19 +73,41 @@ class Lock:
 def holder(state_dir: Path) -> Holder | None:
     """Who works in this directory; None where nobody does. Raises OSError."""
     try:
-        with open(state_dir / "lock") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                return None
-            except BlockingIOError:
-                said = file.read()
+        file = _open(state_dir / "lock", os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
+        owner = os.fstat(file).st_uid
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            said = os.read(file, MOST_SAID)
+    finally:
+        os.close(file)
+    try:
         found = json.loads(said)
-        return Holder(int(found["pid"]), Path(found["answer"]) if found["answer"] else None)
-    except (ValueError, KeyError, TypeError):  # it is only just beginning to write
-        return Holder(None, None)
+        process, answer = int(found["pid"]), Path(found["answer"]) if found["answer"] else None
+    except (
+        ValueError,
+        OverflowError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # it is only just beginning to write
+        return Holder(None, None, owner)
+    return Holder(process if 0 < process <= MOST_PROCESS else None, answer, owner)
+
+
+def _open(path: Path, flags: int) -> int:
+    """A lock file. The directory may be another user's, who could have laid anything there: raises OSError for what
+    is no plain file, or has another name as well."""
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(file)
+        raise OSError(errno.EINVAL, "no plain file", str(path))
+    return file
 
 
 class Notifier:

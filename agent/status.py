@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from agent.health import holder
 
 FILE = "status.json"
 ANSWER_S = 5.0  # an agent that has not answered by then stands still
+MOST_BYTES = 4 * 2**20  # of an answer: thousands of monitors
 AGAIN_S = 0.5  # an agent that is just starting does not hear the first signal
 
 logger = logging.getLogger(__name__)
@@ -56,25 +59,57 @@ def ask(state_dir: Path) -> dict[str, Any] | str:
                 if first:
                     before, first = _age(found.answer), False
                 elif _age(found.answer) not in (before, None):
-                    said: dict[str, Any] = json.loads(found.answer.read_bytes())
-                    return said
+                    return _read(found.answer, found.owner)
                 if now >= signal_at:
-                    os.kill(found.process, signal.SIGUSR1)
+                    _signal(found.process, found.owner)
                     signal_at = now + AGAIN_S
             time.sleep(0.02)
     except PermissionError as error:
         return f"the agent on {state_dir} belongs to another user: try again with sudo ({error})"
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):
         return f"the agent on {state_dir} has just ended"
     except OSError as error:
         return f"the agent on {state_dir} cannot be asked: {error}"
+    except (ValueError, RecursionError) as error:
+        return f"the agent on {state_dir} gave an answer that makes no sense ({error})"
     return f"an agent works on {state_dir}, but did not answer within {ANSWER_S:g} s: see its log"
+
+
+# Root may ask, and the lock file is the word of the user that the agent runs as: it must not make root signal or read
+# what that user could not.
+
+
+def _signal(process: int, owner: int) -> None:
+    """Ask the process to answer. Raises OSError, also when it is not its owner's."""
+    handle = os.pidfd_open(process)  # whatever takes its number afterwards gets no signal
+    try:
+        if Path(f"/proc/{process}").stat().st_uid != owner:
+            raise OSError(errno.EINVAL, f"process {process} is not that of the user who has locked it")
+        signal.pidfd_send_signal(handle, signal.SIGUSR1)
+    finally:
+        os.close(handle)
+
+
+def _read(answer: Path, owner: int) -> dict[str, Any]:
+    """The answer. Raises OSError when it is not a plain file of its owner, and ValueError when it is no answer."""
+    file = os.open(answer, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(file, "rb") as content:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != owner:
+            raise OSError(errno.EINVAL, "no plain file of the user who has locked it", str(answer))
+        said = content.read(MOST_BYTES + 1)
+    if len(said) > MOST_BYTES:
+        raise ValueError(f"{answer} is larger than any answer")
+    decoded = json.loads(said)
+    if not isinstance(decoded, dict):
+        raise ValueError(f"{answer} holds no object")
+    return decoded
 
 
 def _age(answer: Path) -> tuple[int, int] | None:
     """Changes with every answer; None where there is none yet."""
     try:
-        found = answer.stat()
+        found = answer.lstat()
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
@@ -86,11 +121,16 @@ def command(config: Config, as_json: bool) -> int:
     if isinstance(answer, str):
         print(f"tocsin: {answer}", file=sys.stderr)
         return 1
-    if as_json:
-        print(json.dumps(answer, indent=2))
-    else:
-        print("\n".join(lines(answer)))
-    return 0 if answer["agent"]["health"] == "ok" else 1
+    try:
+        shown, well = lines(answer), answer["agent"]["health"] == "ok"
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        print(
+            f"tocsin: the agent's answer is not understood ({error!r}): is it of this version?",
+            file=sys.stderr,
+        )
+        return 1
+    print(json.dumps(answer, indent=2) if as_json else "\n".join(shown))
+    return 0 if well else 1
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:
@@ -116,7 +156,9 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
         level = "no level yet" if monitor["level"] is None else f"level {monitor['level']:.2f}"
         needs = f", {monitor['needs']}" if monitor["needs"] else ""
         shown.append(f"monitor {name}: {monitor['health']}, {level}, alert {monitor['state']}{needs}")
-    return shown
+    return [
+        "".join(c if c.isprintable() else "?" for c in line) for line in shown
+    ]  # a terminal obeys some others
 
 
 def _rows(sensor: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def end(process: subprocess.Popen[str]) -> None:
 def test_a_second_agent_is_refused_and_told_who_is_there(
     tmp_path: Path, another: subprocess.Popen[str]
 ) -> None:
-    assert holder(tmp_path) == Holder(another.pid, Path("/run/answer.json"))
+    assert holder(tmp_path) == Holder(another.pid, Path("/run/answer.json"), os.geteuid())
     with pytest.raises(AlreadyRunning, match=f"process {another.pid} already works in"), Lock(tmp_path):
         pass
     end(another)
@@ -84,9 +84,10 @@ def test_asking_who_is_there_does_not_keep_an_agent_from_starting(tmp_path: Path
 def test_a_lock_that_is_being_written_has_a_holder_without_a_name(
     tmp_path: Path, another: subprocess.Popen[str]
 ) -> None:
-    for content in ("", '{"pid": 1', "[]", '{"pid": null, "answer": null}'):
+    nonsense = ('{"pid": 0, "answer": null}', '{"pid": -1, "answer": null}', '{"pid": 1e999, "answer": null}')
+    for content in ("", '{"pid": 1', "[]", '{"pid": null, "answer": null}', "[" * 60_000, *nonsense):
         (tmp_path / "lock").write_text(content)
-        assert holder(tmp_path) == Holder(None, None), content
+        assert holder(tmp_path) == Holder(None, None, os.geteuid()), content
     with pytest.raises(AlreadyRunning, match="another process already works in"), Lock(tmp_path):
         pass
     end(another)
@@ -100,6 +101,26 @@ def test_a_directory_that_cannot_be_used_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError), Lock(tmp_path / "file"):
         pass
+
+
+@pytest.mark.parametrize("kind", ["link", "name", "pipe"])
+def test_a_lock_that_is_no_plain_file_of_its_own_is_refused_and_left_as_it_is(
+    tmp_path: Path, kind: str
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("not to be emptied")
+    lock = tmp_path / "lock"
+    if kind == "link":
+        lock.symlink_to(precious)
+    elif kind == "name":
+        lock.hardlink_to(precious)
+    else:
+        os.mkfifo(lock)
+    with pytest.raises(OSError), Lock(tmp_path):
+        pass
+    with pytest.raises(OSError):
+        holder(tmp_path)
+    assert precious.read_text() == "not to be emptied"
 
 
 @pytest.mark.parametrize("abstract", [False, True])

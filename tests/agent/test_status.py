@@ -10,8 +10,19 @@ from typing import Any
 import pytest
 
 from agent import status
+from agent.config import load_text
 from agent.health import Lock
 from tests.agent.running import REPOSITORY
+from tests.real import need_root
+
+CONFIG = """
+device: pi-7
+state_dir: {folder}
+sensors:
+  pump: {{driver: host}}
+monitors:
+  pump: {{sensor: pump}}
+"""
 
 SNAPSHOT: dict[str, Any] = {
     "agent": {
@@ -99,6 +110,75 @@ def test_an_agent_that_stands_still_is_not_waited_for(tmp_path: Path, deaf: int)
     answer = status.ask(tmp_path)
     assert isinstance(answer, str)
     assert "did not answer within 0.5 s" in answer
+
+
+# Root asks, and the user the agent runs as has written lock and answer.
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("deaf", [0], indirect=True)
+def test_a_process_of_another_user_than_the_locks_gets_no_signal(tmp_path: Path, deaf: int) -> None:
+    need_root()
+    os.chown(tmp_path / "lock", 65534, -1)
+    answer = status.ask(tmp_path)
+    assert isinstance(answer, str)
+    assert f"process {deaf} is not that of the user who has locked it" in answer
+    assert not (tmp_path / "run" / status.FILE).exists(), "it was not asked"
+    os.chown(tmp_path / "lock", 0, -1)
+    assert status.ask(tmp_path) == {"asked": 1}
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("deaf", [1000], indirect=True)
+@pytest.mark.parametrize("kind", ["link", "pipe", "huge", "deep", "list", "another's"])
+def test_only_a_plain_file_of_the_locks_owner_is_read_as_an_answer(
+    tmp_path: Path, deaf: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text('{"root": "$6$salt$hash"}')
+    answer = tmp_path / "run" / status.FILE
+    answer.parent.mkdir()
+    beside = tmp_path / "beside"
+
+    def lay(process: int, owner: int) -> None:
+        """What the agent's user does when it is asked."""
+        if kind == "link":
+            beside.symlink_to(secret)
+        elif kind == "pipe":
+            os.mkfifo(beside)
+        elif kind == "huge":
+            beside.write_text(f'"{"x" * status.MOST_BYTES}"')
+        elif kind == "deep":
+            beside.write_text("[" * 100_000)
+        elif kind == "list":
+            beside.write_text("[]")
+        else:
+            need_root()
+            beside.write_text("{}")
+            os.chown(beside, 65534, -1)
+        beside.replace(answer)
+
+    monkeypatch.setattr(status, "_signal", lay)
+    said = status.ask(tmp_path)
+    assert isinstance(said, str), said
+    assert "cannot be asked" in said or "makes no sense" in said
+    assert "salt" not in said
+
+
+def test_what_a_terminal_would_obey_is_not_shown() -> None:
+    agent = SNAPSHOT["agent"] | {"problems": ["\x1b]0;rm -rf\x07"]}
+    shown = status.lines(SNAPSHOT | {"agent": agent})
+    assert "problem: ?]0;rm -rf?" in shown
+
+
+def test_an_answer_of_another_version_is_said_not_to_be_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_text(CONFIG.format(folder=tmp_path), tmp_path / "tocsin.yaml")
+    for answer in ({}, {"agent": 1}, SNAPSHOT | {"monitors": {"pump": {}}}):
+        monkeypatch.setattr(status, "ask", lambda state_dir, answer=answer: answer)
+        assert status.command(config, False) == 1
+        assert "is not understood" in capsys.readouterr().err
 
 
 def test_where_no_agent_runs_that_is_said(tmp_path: Path) -> None:
