@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from pathlib import Path
@@ -12,7 +11,10 @@ from agent.names import host_name
 from agent.yaml_lines import Mistake, printable
 
 # Figures of the board that say together how it is. The others stand still for days or follow these.
-TELLING = ("cpu", "load", "temperature", "memory", "pressure cpu", "pressure io", "power total")
+TELLING = ("cpu", "load", "memory", "pressure cpu", "pressure io", "power total")
+# Zones of the chip itself. A radio's or an accelerator's comes and goes with its power, and a row that lacks a
+# figure is not judged.
+STEADY_ZONES = ("cpu", "soc", "pkg", "tj")
 PROBE_S = 0.5  # a broker on this host answers in a millisecond or two
 
 # A line that begins with "#" and no single space is a setting: take away the "#".
@@ -115,21 +117,18 @@ def _model(root: Path) -> str:
 
 
 def _telling(root: str) -> list[str]:
-    """The channels of the board that show a value now and are worth listening to together."""
+    """The channels that this board shows now and that say together how it is."""
     from sensors import registry
-    from sensors.base import PolledSensor, SensorError
+    from sensors.base import SensorError
 
     try:
         with registry.create("board", "host", {"root": root}) as board:
             names = [channel.name for channel in board.channels]
-            values = board.sample() if isinstance(board, PolledSensor) else (0.0,) * len(names)
     except SensorError:
         return ["cpu"]
-    # the use of the processor is a difference: its first value may be unknown
-    shown = [
-        name for name, value in zip(names, values, strict=True) if name == "cpu" or not math.isnan(value)
-    ]
-    return [name for name in shown if name in TELLING or name.startswith("temperature")] or names[:1]
+    zones = [name for name in names if name.startswith("temperature ")]
+    steady = [name for name in zones if any(word in name.lower() for word in STEADY_ZONES)] or zones[:1]
+    return [name for name in names if name in TELLING or name in steady] or names[:1]
 
 
 def _without_driver(root: Path) -> str:

@@ -98,6 +98,10 @@ class CsvTable(RowSource):
         try:
             self._times = find_time(columns, samples, time)
             if not self._times and self._assumed_rate is None:
+                if len(columns) == 1:
+                    raise LookupError(
+                        f"one column only, {columns[0].name}: part the cells with `,`, `;` or tabs"
+                    )
                 raise LookupError(
                     f"no time column among {', '.join(c.name for c in columns)}: name it with "
                     "`time: COLUMN`, or give `rate_hz` if the rows are evenly spaced"

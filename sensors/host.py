@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -24,6 +25,8 @@ FIGURES: tuple[Figure, ...] = (
     "power",
     "battery",
 )
+logger = logging.getLogger(__name__)
+
 UNKNOWN = float("nan")
 SWITCHED_OFF_C = -255.0  # a Jetson's zone that is switched off says -256
 # bits of the Raspberry Pi firmware's get_throttled (raspberrypi.com, documentation of vcgencmd): what is true now, and
@@ -39,8 +42,9 @@ Source = tuple[Channel, Callable[[], float]]
 class Host(PolledSensor):
     """The board the agent runs on, from /proc and /sys.
 
-    `open` finds out what this board shows: those are the channels. A figure that cannot be read later is NaN, which
-    means unknown, and never zero.
+    The first `open` finds out what this board shows: those are the channels, for as long as this sensor lives. What
+    shows no value then is left out, and in `absent`. A figure that cannot be read later is NaN, which means unknown,
+    and never zero.
 
     Options:
         include: which figures; without it, all that this board shows.
@@ -55,49 +59,64 @@ class Host(PolledSensor):
         self.rate_hz = rate_hz
         self._include = FIGURES if include is None else tuple(include)
         self._sources: list[Source] = []
-        self.absent: tuple[str, ...] = ()  # figures asked for that this board does not show
+        self.absent: tuple[str, ...] = ()  # figures asked for, and channels, that this board does not show
 
     def open(self) -> None:
         self._busy = self._total = UNKNOWN
         self._bits: int | None = None
         self._throttle_events = 0
-        self._sources, absent = [], []
+        if not self.channels:
+            self._find()
+        self._cpu()  # use is a difference: this is where it begins
+        super().open()
+        self._ticks = 1  # and it needs a period to look back on
+
+    def _find(self) -> None:
+        found: list[Source] = []
+        absent: list[str] = []
         for figure in FIGURES:
             if figure in self._include:
-                found = list(getattr(self, f"_find_{figure}")())
-                self._sources += found
-                absent += [] if found else [figure]
+                sources = list(getattr(self, f"_find_{figure}")())
+                found += sources
+                absent += [] if sources else [figure]
+        # named before they are left out: a name stays with its figure
+        shown = [(channel, read_it, _shows(channel, read_it)) for channel, read_it in _distinct(found)]
+        absent += [channel.name for channel, _, shows in shown if not shows]
+        self._sources = [(channel, read_it) for channel, read_it, shows in shown if shows]
+        self.absent = tuple(absent)
         if not self._sources:
             raise self.error(
                 f"{self.root}: shows none of {', '.join(self._include)}: is it the root of a Linux system?"
             )
-        self.absent = tuple(absent)
-        self.channels = tuple(channel for channel, _ in _distinct(self._sources))
-        super().open()
-        self._ticks = 1  # the use of the processor is a difference: it needs a period to look back on
+        self.channels = tuple(channel for channel, _ in self._sources)
+        if absent:
+            logger.info("%s: this board does not show %s", self.name or "host", ", ".join(absent))
 
     def sample(self) -> tuple[float, ...]:
         return tuple(read() for _, read in self._sources)
 
     def _find_cpu(self) -> Iterable[Source]:
         if (self.root / "proc/stat").exists():
-            self._cpu()  # use is a difference: this is where it begins
-            yield Channel("cpu", "%"), self._cpu
+            if not math.isnan(self._use()[1]):
+                yield Channel("cpu", "%"), self._cpu
         elif self.root == Path("/"):  # not Linux
             import psutil
 
             psutil.cpu_percent()
             yield Channel("cpu", "%"), psutil.cpu_percent
 
-    def _cpu(self) -> float:
-        """Share of all cores in use since the last call; proc(5), /proc/stat."""
+    def _use(self) -> tuple[float, float]:
+        """Ticks in use and ticks in all, of all cores; proc(5), /proc/stat."""
         fields = [number(text) for text in read(self.root / "proc/stat").partition("\n")[0].split()[1:9]]
         if len(fields) < 5:
-            return UNKNOWN
+            return UNKNOWN, UNKNOWN
         total = sum(fields)
-        busy = total - fields[3] - fields[4]  # without idle and iowait
+        return total - fields[3] - fields[4], total  # without idle and iowait
+
+    def _cpu(self) -> float:
+        """Share of all cores in use since the last call."""
         before_busy, before_total = self._busy, self._total
-        self._busy, self._total = busy, total
+        self._busy, self._total = busy, total = self._use()
         return 100.0 * (busy - before_busy) / (total - before_total) if total > before_total else UNKNOWN
 
     def _find_load(self) -> Iterable[Source]:
@@ -137,7 +156,7 @@ class Host(PolledSensor):
 
     def _find_throttled(self) -> Iterable[Source]:
         path = self.root / GET_THROTTLED
-        if path.exists():
+        if hexadecimal(path) is not None:
             for name, bit in THROTTLED.items():
                 yield Channel(name), partial(self._throttled, bit, path)
             yield Channel("throttle events"), lambda: float(self._throttle_events)
@@ -152,10 +171,7 @@ class Host(PolledSensor):
         """One bit of what is true now. With the first bit the file is read and new troubles are counted."""
         if bit == 0:
             before = self._bits
-            try:
-                self._bits = int(read(path), 16)
-            except ValueError:
-                self._bits = None
+            self._bits = hexadecimal(path)
             if self._bits is not None and before is not None:
                 # the kernel's driver has the sticky bits cleared every 2 s, so what happened is counted here
                 self._throttle_events += sum(
@@ -226,6 +242,14 @@ def scaled(path: Path, factor: float) -> float:
     return factor * number(read(path))
 
 
+def hexadecimal(path: Path) -> int | None:
+    """A file's hexadecimal number; None where there is none."""
+    try:
+        return int(read(path), 16)
+    except ValueError:
+        return None
+
+
 def first_number(path: Path) -> float:
     """The first word of a file as a number."""
     return number(read(path).partition(" ")[0])
@@ -288,6 +312,12 @@ def battery_power(supply: Path) -> float:
     if (supply / "power_now").exists():
         return scaled(supply / "power_now", 1e-6)
     return product(supply / "current_now", supply / "voltage_now", 1e-12)
+
+
+def _shows(channel: Channel, read_it: Callable[[], float]) -> bool:
+    return channel.name == "cpu" or not math.isnan(
+        read_it()
+    )  # the use of the processor has no value at first
 
 
 def _distinct(sources: list[Source]) -> list[Source]:

@@ -31,7 +31,7 @@ def board(root: Path, **more: str) -> str:
             "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
             "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
             "sys/class/thermal/thermal_zone0/temp": "51000\n",
-            "sys/class/thermal/thermal_zone1/type": "off: {thermal}\n",
+            "sys/class/thermal/thermal_zone1/type": "cpu: {thermal}\n",
             "sys/class/thermal/thermal_zone1/temp": "-256000\n",
             **more,
         },
@@ -54,7 +54,24 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
     root = board(tmp_path)
     put(tmp_path, {"sys/class/thermal/thermal_zone1/temp": "40000"})
     channels = load_text(starter_yaml(root=root)).monitors["board"].channels
-    assert channels[-1] == "temperature off: {thermal}"
+    assert channels[-1] == "temperature cpu: {thermal}"
+
+
+@pytest.mark.parametrize(
+    ("zones", "chosen"),
+    [
+        (("iwlwifi_1", "x86_pkg_temp"), ["temperature x86_pkg_temp"]),
+        (("CPU-therm", "GPU-therm", "tj-therm"), ["temperature CPU-therm", "temperature tj-therm"]),
+        (("acpitz", "iwlwifi_1"), ["temperature acpitz"]),
+    ],
+)
+def test_it_judges_temperatures_that_do_not_come_and_go(
+    tmp_path: Path, zones: tuple[str, ...], chosen: list[str]
+) -> None:
+    files = {f"sys/class/thermal/thermal_zone{i}/type": zone for i, zone in enumerate(zones)}
+    files |= {f"sys/class/thermal/thermal_zone{i}/temp": "40000" for i in range(len(zones))}
+    channels = load_text(starter_yaml(root=put(tmp_path, files))).monitors["board"].channels
+    assert list(channels) == chosen
 
 
 def test_a_machine_that_shows_nothing_still_gets_a_file_that_loads(tmp_path: Path) -> None:

@@ -140,14 +140,58 @@ def test_power_in_microwatts_is_read_and_sockets_are_left_out(tmp_path: Path) ->
     assert board.read() == {"power VIN": 12.5, "power total": 12.5}
 
 
-def test_a_zone_that_is_switched_off_is_unknown_and_twins_are_numbered(tmp_path: Path) -> None:
+def test_a_zone_that_is_switched_off_is_left_out_and_twins_keep_their_numbers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     zones = "sys/class/thermal/thermal_zone"
     files = {f"{zones}{i}/type": "GPU-therm\n" for i in (0, 2, 10)}
     files |= {zones + "0/temp": "-256000\n", zones + "2/temp": "41000\n", zones + "10/temp": "42000\n"}
-    figures = Board(tmp_path, files).read()
-    assert math.isnan(figures["temperature GPU-therm"])
-    assert figures["temperature GPU-therm 2"] == 41.0
-    assert figures["temperature GPU-therm 3"] == 42.0
+    with caplog.at_level("INFO"):
+        board = Board(tmp_path, files, "temperature")
+    assert board.read() == {"temperature GPU-therm 2": 41.0, "temperature GPU-therm 3": 42.0}
+    assert board.host.absent == ("temperature GPU-therm",)
+    assert "does not show temperature GPU-therm" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "absent"),
+    [
+        ("proc/stat", "", "cpu"),
+        ("proc/loadavg", "", "load"),
+        ("proc/meminfo", "MemTotal: 4000000 kB\n", "memory available"),
+        ("sys/class/thermal/thermal_zone0/temp", "N/A", "temperature cpu-thermal"),
+        (GET_THROTTLED, "", "throttled"),
+        ("sys/class/power_supply/BAT0/capacity", "", "battery BAT0"),
+        ("sys/class/power_supply/BAT0/power_now", "", "battery power BAT0"),
+    ],
+)
+def test_what_cannot_be_read_at_the_start_is_no_channel_so_the_others_make_whole_rows(
+    tmp_path: Path, file: str, text: str, absent: str
+) -> None:
+    supply = "sys/class/power_supply/BAT0/"
+    battery = {supply + "type": "Battery\n", supply + "capacity": "83\n", supply + "power_now": "1000000\n"}
+    board = Board(tmp_path, BOARD | battery | {file: text})
+    board.write("proc/stat", "cpu  150 0 120 720 110 0 0 0 0 0\n")
+    figures = board.read()
+    assert absent in board.host.absent
+    assert absent not in figures
+    assert not any(map(math.isnan, figures.values()))
+    assert len(figures) > 9
+    assert "throttle events" not in figures or absent != "throttled"
+
+
+def test_a_board_that_is_opened_again_has_the_channels_it_had(tmp_path: Path) -> None:
+    zone = "sys/class/thermal/thermal_zone0/temp"
+    board = Board(tmp_path, BOARD | {zone: "-256000\n"}, "cpu", "load", "temperature")
+    board.host.close()
+    board.write(zone, "50000\n")
+    (tmp_path / "proc/loadavg").unlink()
+    board.host.open()
+    board.write("proc/stat", "cpu  150 0 120 720 110 0 0 0 0 0\n")
+    figures = board.read()
+    assert figures.pop("cpu") == 70.0
+    assert list(figures) == ["load"]
+    assert math.isnan(figures["load"])
 
 
 @pytest.mark.parametrize(
