@@ -8,9 +8,10 @@ usage() {
 usage: sudo deploy/install.sh [--wheels DIR] [--python PYTHON] [--no-start] [SOURCE]
   SOURCE         a wheel of tocsin, or a checkout (default: the wheel in DIR, else the checkout this script lies in)
   --wheels DIR   install from the wheels in DIR alone, with no network; fill DIR on another machine with
-                 pip wheel --wheel-dir DIR .
+                 pip wheel -c constraints.txt --wheel-dir DIR .
   --python PATH  the Python of the virtual environment (default: python3)
   --no-start     enable the service, but do not start it now
+It installs the versions that constraints.txt names, or the newest that fit where those do not fit this board.
 EOF
 }
 say() { echo "tocsin: $*"; }
@@ -73,7 +74,15 @@ fi
 say "installing $(basename "$source") (a Raspberry Pi takes a minute or two)"
 set -- --disable-pip-version-check -q --prefer-binary --upgrade
 [ -z "$wheels" ] || set -- "$@" --no-index --find-links "$wheels"
-"$opt/bin/python" -m pip install "$@" "$source"
+tested=$(dirname "$here")/constraints.txt
+if [ ! -f "$tested" ]; then
+  say "no constraints.txt beside $here: taking the newest versions, not those that were tested"
+  "$opt/bin/python" -m pip install "$@" "$source"
+elif ! "$opt/bin/python" -m pip install "$@" -c "$tested" "$source" >"$work/pip" 2>&1; then
+  sed "/^$/d" "$work/pip" | tail -n 8 >&2
+  say "the tested versions cannot be had here (this Python, processor, these wheels): taking the newest that can"
+  "$opt/bin/python" -m pip install "$@" "$source"
+fi
 # The same version from another checkout is still another program.
 "$opt/bin/python" -m pip install "$@" --force-reinstall --no-deps "$source"
 mkdir -p /usr/local/bin

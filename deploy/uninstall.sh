@@ -1,5 +1,6 @@
 #!/bin/sh
-# Removes the service and its virtual environment. Configuration, baselines and user stay, unless --purge is said.
+# Removes the service and its virtual environment. Configuration, the unit's drop-ins, baselines and user stay, unless
+# --purge is said.
 set -eu
 purge=no
 case ${1-} in
@@ -14,8 +15,9 @@ if [ -d /run/systemd/system ]; then
 elif command -v systemctl >/dev/null; then
   systemctl disable -q tocsin.service 2>/dev/null || true
 fi
+dropins=/etc/systemd/system/tocsin.service.d
 rm -f /etc/systemd/system/tocsin.service /etc/udev/rules.d/99-tocsin.rules
-rm -rf /etc/systemd/system/tocsin.service.d
+if [ "$purge" = yes ]; then rm -rf "$dropins"; fi
 if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 if [ -f /opt/tocsin/pyvenv.cfg ]; then rm -rf /opt/tocsin; fi
 if [ "$(readlink /usr/local/bin/tocsin 2>/dev/null)" = /opt/tocsin/bin/tocsin ]; then rm -f /usr/local/bin/tocsin; fi
@@ -26,5 +28,7 @@ if [ "$purge" = yes ]; then
   if getent group tocsin >/dev/null; then groupdel tocsin; fi
   echo "tocsin: removed, and everything it knew"
 else
-  echo "tocsin: removed; /etc/tocsin and /var/lib/tocsin are kept (uninstall.sh --purge removes them too)"
+  kept='/etc/tocsin and /var/lib/tocsin'
+  if [ -d "$dropins" ]; then kept="/etc/tocsin, /var/lib/tocsin and $dropins"; fi
+  echo "tocsin: removed; $kept are kept (uninstall.sh --purge removes them too)"
 fi

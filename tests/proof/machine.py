@@ -54,9 +54,9 @@ class Machine:
         """The command that runs `command` inside."""
         return ["nsenter", "--target", str(self._init), "--all", "--root", "--wd", "--", *command]
 
-    def run(self, *command: str, timeout_s: float = 120.0) -> str:
-        """Run a command inside; what it said. Raises AssertionError when it fails."""
-        return _run(self.enter(*command), timeout_s)
+    def run(self, *command: str, timeout_s: float = 120.0, accept: tuple[int, ...] = (0,)) -> str:
+        """Run a command inside; what it said. Raises AssertionError when it ends with another code."""
+        return _run(self.enter(*command), timeout_s, accept)
 
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""
@@ -107,10 +107,12 @@ def wait_for(what: str, look: Callable[[], int], timeout_s: float) -> int:
     return seen
 
 
-def _run(command: list[str], timeout_s: float) -> str:
+def _run(command: list[str], timeout_s: float, accept: tuple[int, ...] = (0,)) -> str:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", timeout=timeout_s, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}"
+    assert done.returncode in accept, (
+        f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}"
+    )
     return done.stdout

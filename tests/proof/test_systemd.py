@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from tests.proof.trees import ROOT, booted_tree, fresh_copy, wheels
 pytestmark = pytest.mark.proof
 
 UNIT = "tocsin.service"
+STANDS_STILL_S = 18.0  # the agent says so of a thread after half the watchdog's 30 s
 INSTALL = ("sh", "/root/tocsin/deploy/install.sh", "--wheels", "/root/wheels")
 # A real machine's recording in a few seconds, beside the board itself, which does not come to an end.
 MACHINE = """\
@@ -40,7 +42,9 @@ def tree() -> Path:
     """A Debian that has what install.sh needs, and a machine to listen to."""
     tree = fresh_copy(booted_tree(), "machine")
     shutil.copytree(ROOT / "deploy", tree / "root/tocsin/deploy")
+    shutil.copy(ROOT / "constraints.txt", tree / "root/tocsin")
     shutil.copytree(wheels("3.11"), tree / "root/wheels")
+    shutil.copy(Path(__file__).with_name("stop_thread.py"), tree / "root")
     shutil.copy(
         ROOT / "agent/demo/recordings/machine_temperature_system_failure.csv", tree / "opt/furnace.csv"
     )
@@ -85,6 +89,26 @@ def test_installing_again_keeps_the_configuration(installed: Path) -> None:
     assert "kept /etc/tocsin/tocsin.yaml" in said
     assert config.read_text().endswith("# mine\n")
     config.write_text(config.read_text().removesuffix("# mine\n"))
+
+
+def test_it_installs_the_versions_that_were_tested(installed: Path) -> None:
+    tested = {line.partition(" ;")[0] for line in (ROOT / "constraints.txt").read_text().lower().splitlines()}
+    has = [name for name in _freeze(installed) if not name.startswith("tocsin")]
+    print(f"\ninstalled: {', '.join(has)}")
+    assert len(has) >= 6
+    assert set(has) <= tested
+
+
+def test_where_the_tested_versions_cannot_be_had_it_takes_others_and_says_so(installed: Path) -> None:
+    constraints = installed / "root/tocsin/constraints.txt"
+    tested = constraints.read_text()
+    constraints.write_text("psutil==5.9.0\n")
+    said = Machine(installed).run_unbooted(*INSTALL)
+    constraints.write_text(tested)
+    assert "the tested versions cannot be had here" in said
+    print(f"\n{said}")
+    assert "installed tocsin" in said
+    assert not Machine(installed).run_unbooted(*INSTALL).count("cannot be had")
 
 
 def test_it_tells_systemd_when_it_is_ready(machine: Machine) -> None:
@@ -142,6 +166,19 @@ def test_standing_still_it_is_ended_by_the_watchdog_and_started_again(machine: M
     wait_for("online", lambda: _availability(ear) == "online", 30.0)
 
 
+def test_when_the_pipeline_alone_hangs_the_watchdog_ends_it_too(machine: Machine, ear: Path) -> None:
+    """Its thread is stopped from outside and all others go on, also the one that feeds; nothing in the agent helps."""
+    before, ended = _pid(machine), machine.journal(UNIT).count("Watchdog timeout")
+    with contextlib.ExitStack() as stack:
+        assert _stop_the_pipeline(machine, stack), "no thread whose stop is the pipeline's"
+        started = time.monotonic()
+        wait_for("a new process, active", lambda: _restarted(machine, before), 120.0)
+    took = time.monotonic() - started
+    print(f"\nthe pipeline hung, it said so itself, and another process is active {took:.1f} s later")
+    assert machine.journal(UNIT).count("Watchdog timeout") == ended + 1
+    wait_for("online", lambda: _availability(ear) == "online", 30.0)
+
+
 def test_stopped_it_says_offline_within_seconds(machine: Machine, ear: Path) -> None:
     started = time.monotonic()
     machine.run("systemctl", "stop", UNIT)
@@ -172,9 +209,12 @@ def test_a_mistake_in_the_configuration_is_not_tried_again(machine: Machine) -> 
 def test_an_upgrade_restarts_it_and_uninstalling_leaves_only_what_is_the_users(machine: Machine) -> None:
     said = machine.run(*INSTALL, timeout_s=300.0)
     assert machine.show(UNIT, "ActiveState") == "active", said
-    machine.run("sh", "/root/tocsin/deploy/uninstall.sh")
-    kept = [path for path in ("etc/tocsin/tocsin.yaml", "var/lib/tocsin") if (machine.tree / path).exists()]
-    assert kept == ["etc/tocsin/tocsin.yaml", "var/lib/tocsin"]
+    mine = ["etc/tocsin/tocsin.yaml", "var/lib/tocsin", "etc/systemd/system/tocsin.service.d/mine.conf"]
+    (machine.tree / mine[2]).parent.mkdir()
+    (machine.tree / mine[2]).write_text("[Service]\nNice=1\n")
+    said = machine.run("sh", "/root/tocsin/deploy/uninstall.sh")
+    assert [path for path in mine if (machine.tree / path).exists()] == mine
+    assert "/etc/systemd/system/tocsin.service.d are kept" in said
     assert not (machine.tree / "opt/tocsin").exists()
     machine.run("sh", "/root/tocsin/deploy/uninstall.sh", "--purge")
     print("\nupgraded while it ran, uninstalled, purged")
@@ -185,6 +225,51 @@ def test_an_upgrade_restarts_it_and_uninstalling_leaves_only_what_is_the_users(m
 
 def _pid(machine: Machine) -> str:
     return machine.show(UNIT, "MainPID")
+
+
+def _stop_the_pipeline(machine: Machine, stack: contextlib.ExitStack) -> bool:
+    """Stop one thread after the other for a while, until the agent says that it is the pipeline that stands still."""
+    pid = _pid(machine)
+    threads = sorted(int(tid) for tid in machine.run("ls", f"/proc/{pid}/task").split())
+    for tid in threads[2:] + threads[1:2]:  # the main thread feeds the watchdog, the next one publishes
+        stopper = subprocess.Popen(
+            machine.enter("python3", "/root/stop_thread.py", str(tid)),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        ending = stack.enter_context(contextlib.ExitStack())
+        ending.callback(_end, stopper)
+        assert stopper.stdout is not None
+        assert stopper.stdout.readline() == b"stopped\n"
+        until = time.monotonic() + STANDS_STILL_S
+        while time.monotonic() < until:
+            problems = json.loads(machine.run("tocsin", "status", "--json", accept=(0, 1)))["agent"][
+                "problems"
+            ]
+            if "the pipeline stands still" in problems:
+                print(f"\nthread {tid} of {threads}: {problems}")
+                return True
+            time.sleep(1.0)
+        ending.close()
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(10)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _freeze(tree: Path) -> list[str]:
+    """What pip says is installed, "name==version" each, in small letters."""
+    said = Machine(tree).run_unbooted(
+        "/opt/tocsin/bin/python", "-m", "pip", "list", "--format=freeze", "--local"
+    )
+    return [
+        line
+        for line in said.lower().split()
+        if "==" in line and line.split("==")[0] not in ("pip", "setuptools")
+    ]
 
 
 def _restarted(machine: Machine, before: str) -> bool:

@@ -80,18 +80,25 @@ def own_wheel() -> Path:
 
 
 def wheels(python: str, machine: str = "") -> Path:
-    """A folder with the wheels of everything the agent needs on that Python and processor, and with its own."""
+    """A folder with the wheels of everything the agent needs on that Python and processor, and with its own.
+
+    The versions are the tested ones; what was downloaded before is used again.
+    """
     machine = machine or platform.machine()
-    folder = KEPT / f"wheels-{python}-{machine}"
-    for stale in folder.glob("tocsin-*.whl"):
-        stale.unlink()
+    kept, folder = KEPT / f"downloads-{machine}", KEPT / f"wheels-{python}-{machine}"
+    shutil.rmtree(folder, ignore_errors=True)
     own = own_wheel()
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in (28, 27, 17)] + [f"manylinux2014_{machine}"]
     say(
         [sys.executable, "-m", "pip", "download", "-qq", "--dest", str(folder), "--only-binary=:all:"]
+        + ["-c", str(ROOT / "constraints.txt")]
         + [f"--platform={name}" for name in platforms]
-        + ["--implementation=cp", f"--python-version={python}", f"--find-links={folder}", str(own)]
+        + ["--implementation=cp", f"--python-version={python}", f"--find-links={kept}", str(own)]
     )
+    kept.mkdir(exist_ok=True)
+    for wheel in folder.glob("*.whl"):
+        if wheel.name != own.name:
+            shutil.copy(wheel, kept)
     shutil.copy(own, folder)
     return folder
 
