@@ -230,7 +230,7 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
         Span | None,
         SPAN,
         About(
-            "How much normal operation it learns from.",
+            "How much normal operation it learns from; at most 50000 rows, or windows.",
             default="`600 rows`; `level`: `750 rows`; vibration: 120 windows",
         ),
     ] = None

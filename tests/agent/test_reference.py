@@ -8,7 +8,8 @@ from typing import get_args, get_origin
 import msgspec
 import pytest
 
-from agent.config import Config, load_text
+from agent.assemble import MOST_LEARNED
+from agent.config import Config, MonitorConfig, load_text
 from agent.forms import settings
 from agent.reference import EXAMPLE, TARGET, configuration_markdown
 from sensors import registry
@@ -25,6 +26,11 @@ def shapes(shape: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
 
 def test_the_page_is_in_step_with_the_code() -> None:
     assert TARGET.read_text("utf-8") == configuration_markdown(), "run: python -m agent.reference"
+
+
+def test_the_page_says_how_much_can_be_learned_from() -> None:
+    learn = next(setting for setting in settings(MonitorConfig) if setting.key == "learn")
+    assert f"at most {MOST_LEARNED} rows" in learn.about.text
 
 
 @pytest.mark.parametrize("shape", list(shapes(Config)), ids=lambda shape: shape.__name__)
