@@ -118,7 +118,7 @@ class Noise(Sensor):
 
 STOCK = (
     MonitorConfig(name="8-channels-1-Hz", sensor="telemetry"),
-    MonitorConfig(name="1-channel-1-Hz", sensor="slow"),
+    MonitorConfig(name="1-channel-1-Hz", sensor="slow", detector="level"),
     MonitorConfig(name="3-axes-3200-Hz", sensor="vibration"),
 )
 STOCK_SHAPES: dict[str, tuple[int, float, Kind]] = {
