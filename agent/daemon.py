@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import FrameType
 
 import msgspec
@@ -31,9 +33,21 @@ logger = logging.getLogger(__name__)
 TURN_S = 1.0  # of the main thread
 LAST_TURN_S = 0.1  # of the main thread, when it only waits for the last event to leave
 AGENT_STATE_S = 30.0  # between two of the agent's own retained states, when nothing changes
-STILL_S = 20.0  # a thread that has not turned for so long stands still; the watchdog is no longer fed
+STILL_S = 15.0  # a thread that has not turned for so long stands still; with a watchdog: for half of its time
 READY_S = 10.0  # a sensor that takes longer to open is not waited for
 READERS_STOP_S, ROAD_STOP_S, PUBLISH_STOP_S = 3.0, 10.0, 5.0
+# What the system says of a path that will never do; all else (no space, read-only, input/output error) may pass.
+MISTAKES = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.EINVAL,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+)
 FLUSH_S = 30.0  # when all sensors have come to their end: how long the broker is waited for
 
 
@@ -54,7 +68,7 @@ def run(config: Config) -> int:
             return 2
         except (OSError, OutboxError) as error:
             print(f"tocsin: state_dir {config.state_dir} cannot be used: {error}", file=sys.stderr)
-            return 2
+            return 1 if _may_pass(error, config.state_dir) else 2
         code = daemon.run()
         if daemon.wedged:  # what it holds, an orderly end would wait for; the files are whole without one
             logging.shutdown()
@@ -159,13 +173,13 @@ class Daemon:
     def standing_still(self) -> str:
         """Which part of the road does not move; "" when all do. One wedged sensor is an alert, all are a stop."""
         now = time.monotonic()
-        limit = min(STILL_S, (self._notifier.watchdog_s or STILL_S * 2) / 2)
+        limit = self._notifier.watchdog_s / 2 if self._notifier.watchdog_s else STILL_S
         if now - self._road.beat > limit:
             return "the pipeline"
         if now - self._publisher.heartbeat > limit:
             return "the publisher"
         readers = [reader for reader in self._readers.values() if not reader.ended]
-        if readers and all(now - reader.beat > STILL_S for reader in readers):
+        if readers and all(reader.still_for(now, limit) for reader in readers):
             return "every sensor"
         return ""
 
@@ -300,6 +314,21 @@ def broker_options(config: Config) -> BrokerOptions:
         protocol=broker.protocol,
         max_inflight=broker.max_inflight,
     )
+
+
+def _may_pass(error: OSError | OutboxError, folder: Path) -> bool:
+    """Whether it is the disk's trouble, which may be over at the next try, rather than the user's mistake."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError):
+        return cause.errno not in MISTAKES
+    if any(word in str(cause or error) for word in ("full", "I/O", "out of memory")):
+        return True
+    try:
+        disk = os.statvfs(folder)
+    except OSError as another:
+        return another.errno not in MISTAKES
+    # SQLite says only that it could not open or write the file.
+    return disk.f_bavail == 0 or 0 == disk.f_favail < disk.f_files or bool(disk.f_flag & os.ST_RDONLY)
 
 
 def _version() -> str:

@@ -83,6 +83,19 @@ class Inbox:
             self._hurried = True
             self._arrived.notify()
 
+    def abandon(self) -> int:
+        """Drop all that waits, as nobody will take it any more; how many rows that were."""
+        with self._lock:
+            rows = 0
+            for lane in self._lanes.values():
+                left = 0
+                while lane.readings:
+                    left += len(lane.pop().values)
+                lane.dropped += left
+                rows += left
+            self._room.notify_all()
+            return rows
+
     @property
     def idle(self) -> bool:
         """Nothing waits, and nothing taken is still being dealt with."""

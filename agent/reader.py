@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 READ_S = 0.5  # longest a read blocks, and so how soon a healthy reader notices a stop
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0  # between tries to open; doubling
+OPENING_S = 120.0  # a driver may be as long in open: firmware, an unplugged network camera, many buses
 STABLE_S = 10.0  # readings for so long end a row of failures: a loose plug does not fill the log
 
 Phase = Literal["opening", "reading", "failed", "finished", "stopped"]
@@ -34,6 +35,7 @@ class Reader:
         self.beat = time.monotonic()  # of the loop's latest turn
         self.heard = time.monotonic()  # when the latest reading came
         self._reading_since = 0.0
+        self._in_open = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read:{sensor.name}", daemon=True)
 
@@ -53,6 +55,10 @@ class Reader:
     def ended(self) -> bool:
         """Ended as it should: at the end of a recording, or asked to."""
         return self.phase in ("finished", "stopped")
+
+    def still_for(self, now: float, limit_s: float) -> bool:
+        """Whether the thread has not turned for longer than the limit, or OPENING_S if that is longer and it opens."""
+        return now - self.beat > (max(limit_s, OPENING_S) if self._in_open else limit_s)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_S
@@ -76,8 +82,11 @@ class Reader:
     def _read_on(self) -> None:
         """Open and read until the end or a stop. Raises SensorError and OSError."""
         sensor = self.sensor
-        self.phase = "opening"
-        sensor.open()
+        self.phase, self.beat, self._in_open = "opening", time.monotonic(), True
+        try:
+            sensor.open()
+        finally:
+            self.beat, self._in_open = time.monotonic(), False
         self._opened(sensor)
         while not self._stop.is_set():
             reading = sensor.read(READ_S)

@@ -123,6 +123,10 @@ class Road:
                 self._tick(now, last)
             if last and (not readings or now > self._stop_by):
                 break
+        if left := self._inbox.abandon():
+            logger.warning("no time to judge the last %d rows before the stop: they are dropped", left)
+            for name in self._config.monitors:
+                self._state(name, now, last=True)
         self._save(everything=True)
         if self._unsaved:
             logger.error("%d events could not be put on disk and are lost", len(self._unsaved))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from agent.daemon import _may_pass
+from agent.outbox import OutboxError
 from tests.agent.brokers import Broker, Subscriber, until
 from tests.agent.recordings import step, write_csv
 from tests.agent.running import Agent, events, states
@@ -125,7 +129,8 @@ def test_a_sensor_that_never_opened_is_an_alert_with_numbers_of_its_own(
     tmp_path: Path, broker: Broker
 ) -> None:
     sensor = {"driver": "recording", "file": "late.csv", "speed": 100, "silent_after": "400 ms"}
-    config = {"sensors": {"pump": sensor}, "monitors": {"pump": {"sensor": "pump"}}}
+    config: dict[str, Any] = {"sensors": {"pump": sensor}, "monitors": {"pump": {"sensor": "pump"}}}
+    config["broker"] = {"protocol": broker.speaks}  # known, it is connected before the alert
     with (
         Subscriber(broker.port, topic="tocsin/pi-7/#") as ears,
         Agent(tmp_path, config, port=broker.port, before=EAGER) as agent,
@@ -245,6 +250,28 @@ Pipeline.push = lambda self, readings: (time.sleep(0.01), push(self, readings))[
         until(lambda: states(ears, "pump"), "its state")
         assert states(ears, "pump")[-1]["counters"]["dropped"] == 0
         assert states(ears, "pump")[-1]["counters"]["rows"] == 900
+
+
+def test_what_there_is_no_time_to_judge_at_the_stop_is_counted_and_said(
+    tmp_path: Path, broker: Broker
+) -> None:
+    slow = f"""{EAGER}
+import time, agent.inbox
+from agent.pipeline import Pipeline
+agent.inbox.TAKE_BYTES = 1
+push = Pipeline.push
+Pipeline.push = lambda self, readings: (time.sleep(0.1), push(self, readings))[1]
+"""
+    with (
+        Subscriber(broker.port) as ears,
+        Agent(tmp_path, troubled(tmp_path / "never", "raises"), port=broker.port, before=slow) as agent,
+    ):
+        agent.until("listens on")
+        until(lambda: agent.ask()["sensors"]["ill"]["rows"] > 200, "many wait")
+        assert agent.stop() == 0
+        (rows,) = re.findall(r"no time to judge the last (\d+) rows", agent.log)
+        dropped = [states(ears, name)[-1]["counters"]["dropped"] for name in ("ill", "well")]
+        assert sum(dropped) == int(rows) > 100
 
 
 # Our own bugs.
@@ -379,45 +406,121 @@ Pipeline.push = wedge
             assert "the pipeline does not end" in agent.log
 
 
+def test_sensors_that_all_take_long_to_open_are_waited_for(
+    tmp_path: Path, broker: Broker, systemd: Systemd
+) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    config = troubled(gate, "hangs_in_open", "30 s")
+    config["sensors"]["well"] = config["sensors"]["ill"]
+    before = f"{EAGER}\nagent.reader.OPENING_S = 4.0; agent.daemon.READY_S = 0.5"
+    agent = Agent(tmp_path, config, port=broker.port, before=before)
+    with Subscriber(broker.port) as ears, agent.start(env=systemd.environment(2.0)):
+        until(
+            lambda: systemd.count("WATCHDOG=1") >= 5,
+            "it is fed for longer than a thread may stand still",
+        )
+        assert not any("every sensor" in problem for problem in states(ears)[-1]["problems"])
+        until(lambda: any("every sensor" in p for p in states(ears)[-1]["problems"]), "but not for ever")
+        gate.unlink()
+        until(lambda: states(ears)[-1]["health"] == "ok", "opened at last")
+        assert agent.stop() == 0
+
+
 # The disk.
 
 
-def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path, broker: Broker) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The state directory on a disk of 600 kB."""
     need_root()
     state = tmp_path / "state"
     state.mkdir()
     subprocess.run([need("mount"), "-t", "tmpfs", "-o", "size=600k", "none", str(state)], check=True)
-    try:
-        rows, values = step()
-        write_csv(tmp_path / "pump.csv", rows, values)
-        monitors = dict.fromkeys((f"m{i:02}" for i in range(40)), NERVOUS)
-        # 3 s: learned after 1, the fault after 2
-        config = {
-            "sensors": {"pump": RECORDED["sensors"]["pump"] | {"speed": 300, "repeat": True}},
-            "monitors": monitors,
-        }
-        with Subscriber(broker.port) as ears, Agent(tmp_path, config, port=broker.port) as agent:
-            until(lambda: agent.log.count("is armed") == 40, "all have learned and saved")
-            fill(state / "filler")
-            agent.until("events wait in memory")
-            until(
-                lambda: any("wait in memory" in p for p in states(ears)[-1]["problems"]), "the agent says so"
-            )
-            assert agent.process is not None
-            assert agent.process.poll() is None
-            (state / "filler").unlink()
-            agent.until("the disk takes events again")
+    yield state
+    subprocess.run([need("umount"), "-l", str(state)], check=True)
 
-            def raised() -> set[str]:
-                return {event["monitor"] for event in events(ears) if event["kind"] == "raised"}
 
-            until(lambda: len(raised()) == 40, "every monitor's alert")
+@pytest.mark.parametrize(
+    ("trouble", "before"), [("full", "never"), ("read-only", "never"), ("read-only", "once")]
+)
+def test_a_disk_that_is_full_or_read_only_at_the_start_is_worth_another_try(
+    tmp_path: Path, broker: Broker, small_disk: Path, trouble: str, before: str
+) -> None:
+    agent = Agent(tmp_path, LIVE, port=broker.port, before=DRIVER)
+    if before == "once":
+        with agent.start():
+            agent.until("listens on")
             assert agent.stop() == 0
-        for monitor in monitors:
-            seqs = [event["seq"] for event in without_clock(events(ears)) if event["monitor"] == monitor]
-            assert seqs == list(range(1, len(seqs) + 1)), "no number is missing"
-    finally:
-        subprocess.run([need("umount"), "-l", str(state)], check=True)
+    if trouble == "full":
+        fill(small_disk / "filler")
+    else:
+        subprocess.run([need("mount"), "-o", "remount,ro", str(small_disk)], check=True)
+    with agent.start():
+        assert agent.wait() == 1, "systemd tries again"
+        assert f"state_dir {small_disk} cannot be used" in agent.log
+        assert "Traceback" not in agent.log
+    if trouble == "full":
+        (small_disk / "filler").unlink()
+    else:
+        subprocess.run([need("mount"), "-o", "remount,rw", str(small_disk)], check=True)
+    with agent.start():
+        until(lambda: agent.log.count("listens on") == (1 if before == "never" else 2), "it works again")
+        assert agent.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "may_pass"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EROFS, "Read-only file system"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), False),
+        (sqlite3.OperationalError("database or disk is full"), True),
+        (sqlite3.OperationalError("disk I/O error"), True),
+        (sqlite3.OperationalError("attempt to write a readonly database"), False),
+        (sqlite3.OperationalError("unable to open database file"), False),
+        (sqlite3.OperationalError("database is locked"), False),
+    ],
+    ids=str,
+)
+def test_a_disks_trouble_is_told_from_a_mistake(tmp_path: Path, error: Exception, may_pass: bool) -> None:
+    wrapped = OutboxError("outbox.db: in words")
+    wrapped.__cause__ = error
+    assert _may_pass(wrapped, tmp_path) is may_pass
+    if isinstance(error, OSError):
+        assert _may_pass(error, tmp_path) is may_pass
+
+
+def test_a_full_disk_delays_events_and_loses_none(tmp_path: Path, broker: Broker, small_disk: Path) -> None:
+    rows, values = step()
+    write_csv(tmp_path / "pump.csv", rows, values)
+    monitors = dict.fromkeys((f"m{i:02}" for i in range(40)), NERVOUS)
+    # 3 s: learned after 1, the fault after 2
+    config = {
+        "sensors": {"pump": RECORDED["sensors"]["pump"] | {"speed": 300, "repeat": True}},
+        "monitors": monitors,
+    }
+    with Subscriber(broker.port) as ears, Agent(tmp_path, config, port=broker.port) as agent:
+        until(lambda: agent.log.count("is armed") == 40, "all have learned and saved")
+        fill(small_disk / "filler")
+        agent.until("events wait in memory")
+        until(lambda: any("wait in memory" in p for p in states(ears)[-1]["problems"]), "the agent says so")
+        assert agent.process is not None
+        assert agent.process.poll() is None
+        (small_disk / "filler").unlink()
+        agent.until("the disk takes events again")
+
+        def raised() -> set[str]:
+            return {event["monitor"] for event in events(ears) if event["kind"] == "raised"}
+
+        until(lambda: len(raised()) == 40, "every monitor's alert")
+        assert agent.stop() == 0
+    for monitor in monitors:
+        seqs = [event["seq"] for event in without_clock(events(ears)) if event["monitor"] == monitor]
+        assert seqs == list(range(1, len(seqs) + 1)), "no number is missing"
 
 
 def fill(path: Path) -> None:

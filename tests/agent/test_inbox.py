@@ -144,3 +144,13 @@ def test_rows_are_taken_waiting_or_counted_as_dropped(steps: list[int]) -> None:
         while found_now := inbox.take(0.0):
             taken += sum(len(found.values) for found in found_now)
         assert taken + inbox.dropped("a") == put
+
+
+def test_what_nobody_will_take_any_more_is_counted_as_dropped() -> None:
+    inbox = Inbox()
+    inbox.put(reading("a", 0, rows=3))
+    inbox.put(reading("b", 0, rows=2))
+    assert inbox.abandon() == 5
+    assert (inbox.dropped("a"), inbox.dropped("b")) == (3, 2)
+    assert inbox.idle
+    assert inbox.abandon() == 0

@@ -27,12 +27,15 @@ class Scripted(Sensor):
         self.name = "pump"
         self._script, self._opens = list(script), list(opens)
         self.log: list[str] = []
-        self.hangs = threading.Event()
+        self.hangs, self.opening = threading.Event(), threading.Event()
 
     def open(self) -> None:
         self.log.append("open")
-        if self._opens and isinstance(step := self._opens.pop(0), Exception):
+        step = self._opens.pop(0) if self._opens else None
+        if isinstance(step, Exception):
             raise step
+        if step == "hang":
+            self.opening.wait()
 
     def read(self, timeout: float) -> Reading | None:
         if not self._script:
@@ -63,6 +66,7 @@ def running(sensor: Sensor, opened: Callable[[Sensor], None] = lambda sensor: No
     finally:
         if isinstance(sensor, Scripted):
             sensor.hangs.set()
+            sensor.opening.set()
         reader.stop()
         assert reader.join(5.0)
 
@@ -153,6 +157,18 @@ def test_a_driver_that_hangs_is_left_behind() -> None:
         reader.stop()
         assert not reader.join(0.1)
         assert reader.beat == beat, "it does not move, and does not claim to"
+
+
+def test_a_driver_may_take_longer_to_open_than_to_read() -> None:
+    sensor = Scripted(1.0, "hang", opens=("hang",))
+    with running(sensor) as reader:
+        until(lambda: sensor.log == ["open"], "it opens")
+        assert not reader.still_for(reader.beat + 100.0, 15.0)
+        assert reader.still_for(reader.beat + 121.0, 15.0)
+        assert not reader.still_for(reader.beat + 121.0, 150.0), "a patient watchdog is patient here too"
+        sensor.opening.set()
+        until(lambda: reader.rows == 2, "the first reading")
+        assert reader.still_for(reader.beat + 16.0, 15.0)
 
 
 def test_who_refuses_the_opened_sensor_makes_it_a_failure() -> None:
