@@ -8,8 +8,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 
-from agent import memory, messages
+from agent import memory, messages, shelf
 from agent.alerts import Event, Rule, advance, happened
 from agent.assemble import baseline_path, load_baseline, make_monitor, shape_of
 from agent.config import Config, ConfigError
@@ -164,26 +165,39 @@ class Road:
         self.assembled.add(sensor.name)
 
     def _arm(self, monitor: Monitor) -> None:
-        """From the baseline on disk. One that cannot be used is set aside."""
+        """From the baseline on disk. One that cannot be used is set aside; one set aside that fits is taken back."""
+        path = baseline_path(self._config, monitor.name)
+        why = ""
         try:
             baseline = load_baseline(self._config, monitor)
             if baseline is not None:
                 monitor.arm(baseline)
+                return
         except ForeignBaseline as error:
-            self._set_aside("foreign", monitor, str(error))
+            why = self._set_aside(path, str(error), broken=False)
         except (BrokenBaseline, LearningError) as error:
-            self._set_aside("broken", monitor, str(error))
-
-    def _set_aside(self, why: str, monitor: Monitor, words: str) -> None:
-        path = baseline_path(self._config, monitor.name)
-        aside = path.with_name(f"{path.name}.{why}")
+            why = self._set_aside(path, str(error), broken=True)
         try:
-            path.replace(aside)
-            where = f"set aside as {aside.name}"
+            baseline = shelf.take_back(path, monitor.belongs_to)
+            if baseline is not None:
+                monitor.arm(baseline)
+                logger.warning(
+                    "monitor %s has taken back the baseline of this configuration; %s",
+                    monitor.name,
+                    why or "there was none in use",
+                )
+                return
+        except LearningError as error:
+            why = self._set_aside(path, str(error), broken=True)
+        if why:
+            logger.warning("%s; monitor %s learns afresh", why, monitor.name)
+            self.trouble[f"baseline of {monitor.name}"] = why
+
+    def _set_aside(self, path: Path, words: str, *, broken: bool) -> str:
+        try:
+            return f"{words}; set aside as {shelf.set_aside(path, broken=broken).name}"
         except OSError as error:
-            where = f"cannot be set aside: {error.strerror}"
-        logger.warning("%s; %s; monitor %s learns afresh", words, where, monitor.name)
-        self.trouble[f"baseline of {monitor.name}"] = f"{words}; {where}"
+            return f"{words}; cannot be set aside: {error.strerror}"
 
     def _emit(self, events: list[Event]) -> None:
         """Onto the disk, then to whoever watches the retained topic; [] tries again what the disk refused."""

@@ -122,6 +122,7 @@ def test_a_signal_stops_it_cleanly(tmp_path: Path, broker: Broker, number: signa
     with Subscriber(broker.port) as ears, Agent(tmp_path, config, port=broker.port, before=DRIVER) as agent:
         saved = agent.state_dir / "baselines" / "pump.npz"
         until(saved.exists, "it has learned")
+        agent.until("connected to")
         before = saved.stat().st_mtime_ns
         began = time.monotonic()
         assert agent.stop(number) == 0

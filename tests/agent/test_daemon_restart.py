@@ -58,7 +58,7 @@ def test_a_broken_or_foreign_baseline_is_set_aside_and_said(tmp_path: Path, brok
         assert "broken.npz: not a whole baseline" in problems
         assert "set aside as broken.npz.broken" in problems
         assert "channels was c1 [1], c2 [1], c3 [1], is now c1 [1], c2 [1]" in problems
-        assert "set aside as foreign.npz.foreign" in problems
+        assert "set aside as foreign.npz.foreign-1" in problems
         assert "set aside as unlearned.npz.broken" in problems
         assert {monitor["health"] for monitor in agent.ask()["monitors"].values()} == {"learning"}
         assert agent.stop() == 0

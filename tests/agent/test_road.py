@@ -51,8 +51,8 @@ class Device(Sensor):
 class Bench:
     """A road whose turns the test makes, on a clock that the test pushes."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.config: Config = load_text(CONFIG.format(folder=folder), folder / "tocsin.yaml")
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, config: str = CONFIG) -> None:
+        self.config: Config = load_text(config.format(folder=folder), folder / "tocsin.yaml")
         self.now, self.wall = time.monotonic(), START
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         monkeypatch.setattr(time, "time", lambda: self.wall)
@@ -305,6 +305,39 @@ def test_the_streams_state_is_saved_every_hour(bench: Bench, tmp_path: Path) -> 
     bench.now += roads.SAVE_S
     bench.pass_by(1)
     assert (saved.stat().st_ino, saved.stat().st_mtime_ns) != before
+
+
+def test_a_configuration_tried_and_taken_back_costs_no_learning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(window: str) -> Bench:
+        made = Bench(tmp_path, monkeypatch, CONFIG.replace("window: 5 rows", f"window: {window} rows"))
+        made.assemble()
+        made.pass_by(1)
+        return made
+
+    def stop(bench: Bench) -> None:
+        bench.road._save(everything=True)
+        bench.outbox.close()
+
+    first = start("5")
+    assert "baseline of pump" not in first.road.trouble
+    first.hear(300)
+    stop(first)
+    for learned in (0, 300):  # the other configuration has not learned yet, or has
+        other = start("6")
+        if not learned:
+            assert "set aside as pump.npz.foreign-1" in other.road.trouble["baseline of pump"]
+        assert other.health("pump") == "learning"
+        other.hear(learned + 1)
+        stop(other)
+        again = start("5")
+        assert (again.health("pump"), again.health("fan")) == ("armed", "armed")
+        assert again.road.trouble == {}
+        stop(again)
+    other = start("6")
+    assert other.health("pump") == "armed", "and so is that of the other"
+    stop(other)
 
 
 def test_a_baseline_that_cannot_be_set_aside_is_no_reason_to_stop(
