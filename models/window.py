@@ -166,7 +166,10 @@ def sliding_sum(rows: Array, length: int) -> NDArray[np.float64]:
     """Sums of `length` consecutive rows, `(n - length + 1, width)`, always added in the order of time: a
     sum does not depend on how many others are made with it."""
     outputs = len(rows) - length + 1
-    if outputs == 1 and rows.shape[1] > 1:  # one column would be added pairwise
+    if outputs == 1 and rows.shape[1] == 1:  # a plain sum would be made pairwise
+        running: NDArray[np.float64] = np.add.accumulate(rows, 0, np.float64)
+        return running[-1:]
+    if outputs == 1:
         only: NDArray[np.float64] = np.add.reduce(rows, 0, np.float64, keepdims=True)
         return only
     total = rows[:outputs].astype(np.float64)
