@@ -15,7 +15,7 @@ from sensors.base import Channel, SensorError
 from sensors.csv_columns import MISSING, Column, choose_channels, find_time, is_header, is_units, name_columns
 from sensors.decimals import find_decimals
 from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, count_missing
-from sensors.times import PER_SECOND, Form, Times, find_form, is_number, parse_iso, parse_one
+from sensors.times import LAST_S, PER_SECOND, Form, Times, find_form, is_number, parse_iso, parse_one
 
 SAMPLE_ROWS = 100  # looked at to tell dialect, times and numbers apart
 TIME_WIDTH = 40  # characters; the longest ISO time with nine digits and an offset has 35
@@ -229,13 +229,13 @@ class CsvTable(RowSource):
         """The rows with their times from the cells; those without a time are counted and left out."""
         if cells.dtype.kind == "f":
             times = cells.astype(np.float64) / PER_SECOND[self._form]
-            good = np.isfinite(times)
+            good = np.abs(times) < LAST_S
         elif self._form == "iso":
             times, good = parse_iso(cells.astype(np.bytes_))
         else:
             times, good = np.empty(len(cells)), np.zeros(len(cells), np.bool_)
         for i in np.flatnonzero(~good).tolist():
-            text = cells[i].decode("latin-1") if isinstance(cells[i], bytes) else ""
+            text = cells[i].decode("latin-1") if isinstance(cells[i], bytes) else f"{cells[i]:g}"
             time = self._parse_time(text, int(rows.numbers[i]))
             if time is not None:
                 times[i], good[i] = time, True

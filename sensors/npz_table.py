@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sensors.base import Channel, SensorError
 from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, Values, count_missing
+from sensors.times import LAST_S
 
 SMALL_BYTES = 64 * 2**20  # everything but `values` and per-row times is read whole, up to this size
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
@@ -81,7 +82,7 @@ class NpzTable(RowSource):
             self._row += n
             rows = Rows(times, self._picked(values), numbers)
             count_missing(self.tally, rows, self.channels)
-            good = np.isfinite(times)
+            good = np.abs(times) < LAST_S
             if not good.all():
                 first = int(np.argmin(good))
                 self.tally.add("bad_times", int(numbers[first]), "has no time", int((~good).sum()))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, SensorError
-from sensors.times import Times
+from sensors.times import LAST_S, Times
 
 BLOCK_ROWS = 8192  # rows in memory at once: 8 channels of CSV take 11 MB to parse; more is no faster
 TOLERANCE = 0.1  # of a period: a row further from its place starts a new run
@@ -238,7 +238,7 @@ class Runs:
 
 def show_time(time: float) -> str:
     """A time as messages show it: ISO in UTC, or plain seconds where it is no date."""
-    if not 0 <= time < 253402300800:  # year 10000
+    if not 0 <= time < LAST_S:
         return f"{time:g} s"
     return str(np.datetime64(round(time * 1e3), "ms")).removesuffix(".000")
 

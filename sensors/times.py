@@ -15,6 +15,7 @@ Times = NDArray[np.float64]
 
 # an epoch in seconds stays below 1e11 until the year 5138; milliseconds since 1973 lie above it
 EPOCH_LIMITS: tuple[tuple[float, Form], ...] = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (float("inf"), "ns"))
+LAST_S = 253402300800.0  # the year 10000, where calendars and this program end
 PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -77,7 +78,7 @@ def find_form(samples: Sequence[str]) -> Form:
                 f"{filled[0]!r} is neither a date like 20240331120000 nor a Unix time of this century: "
                 "say what it is with `time_form`"
             )
-        return next(form for limit, form in EPOCH_LIMITS if largest < limit)
+        return next((form for limit, form in EPOCH_LIMITS if largest < limit), "ns")
     if any(map(_match_iso, filled)):
         return "iso"
     matches = [match for match in map(_OTHER.fullmatch, filled) if match]
@@ -103,7 +104,10 @@ def parse_one(text: str, form: Form) -> float:
     if form in PER_SECOND:
         if not is_number(text):
             raise ValueError(f"{text!r} is not a time in {form}")
-        return float(text) / PER_SECOND[form]
+        seconds = float(text) / PER_SECOND[form]
+        if abs(seconds) >= LAST_S:
+            raise ValueError(f"{text!r} is not a time in {form}: it lies beyond the year 9999")
+        return seconds
     match = _match_iso(text) if form == "iso" else _OTHER.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a time like {_example(form)}")

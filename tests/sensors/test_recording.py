@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sensors import Channel, SensorError
@@ -560,7 +560,18 @@ def test_an_error_in_mid_file_comes_after_what_was_read_before_it(
     sensor.close()
 
 
+@pytest.mark.parametrize("time", ["1e309", "-1e309", "1e300", "nan"])
+def test_a_time_beyond_all_calendars_is_no_time(csv: Path, time: str) -> None:
+    for text in (f"t,x\n0,1\n{time},2\n1,3\n", f"t,x\n0,1\n{time},oops\n1,3\n", f"t,x\n{time},1\n0,1\n1,3\n"):
+        sensor = recording(csv, text)
+        assert times_of(read_all(sensor)).tolist() == [0.0, 1.0]
+        assert sensor.skipped["bad_times"] == 1
+    with pytest.raises(SensorError, match=r"none of its rows can be used|is not a time|has no times|holds"):
+        recording(csv, f"t,x\n{time},1\n{time},2\n").open()
+
+
 @settings(deadline=None, max_examples=100)
+@example(cells=["1e309", "", "1e309"])
 @given(cells=st.lists(st.text(alphabet='0123456789.,;:-+ "\neTZaµ\t', max_size=12), max_size=30))
 def test_no_text_whatever_is_anything_but_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, cells: list[str]

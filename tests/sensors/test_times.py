@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensors.times import find_form, parse_iso, parse_one
@@ -63,6 +63,7 @@ def test_one_glance_tells_seconds_from_their_fractions() -> None:
         find_form(["", " "])
 
 
+@settings(deadline=None)
 @given(st.lists(moments, min_size=1, max_size=20), st.sampled_from(["%Y%m%dT%H%M%S", "%Y%m%d%H%M%S"]))
 def test_compact_times_mean_what_the_others_mean(moments: list[datetime], form: str) -> None:
     moments = [moment.astimezone(timezone.utc).replace(microsecond=0) for moment in moments]
