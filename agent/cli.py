@@ -97,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _mistakes() as mistake:
         print(mistake, file=sys.stderr)
         return MISTAKE
+    except OSError as error:  # the place we write to: a full disk, a closed terminal
+        print(f"tocsin: cannot write the result: {error.strerror or error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
 
 
 def _mistakes() -> tuple[type[Exception], ...]:

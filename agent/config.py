@@ -283,7 +283,7 @@ def load(path: str | Path = DEFAULT_PATH) -> Config:
     folders: dict[str, Path] = {}
     documents: list[Located] = []
     for file in (path, *_more(path)):
-        shown = file.name if file is path else f"{file.parent.name}/{file.name}"
+        shown = file.name or str(file) if file is path else f"{file.parent.name}/{file.name}"
         folders[shown] = file.parent.absolute()
         text = _text(file, shown, mistakes)
         document = read(text, shown, mistakes) if text is not None else None
@@ -302,6 +302,8 @@ def load_text(text: str | bytes, where: str | Path = "tocsin.yaml") -> Config:
 
 
 def _more(path: Path) -> list[Path]:
+    if not path.name:  # ".", which is told to be a folder when it is read
+        return []
     folder = path.with_suffix(".d")
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     return [file for file in names if file.suffix in (".yaml", ".yml") and not file.name.startswith(".")]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import IO
 
@@ -393,7 +394,7 @@ def _verdict_words(label: LabelReport) -> str:
     delays = sorted(delay for delay in label.delays_s if delay is not None)
     words = f"labels: {label.hits} of {label.windows} windows heard"
     if delays:
-        words += f" (after {delays[0]:,.0f} to {delays[-1]:,.0f} s, median {delays[len(delays) // 2]:,.0f} s)"
+        words += f" (after {delays[0]:,.0f} to {delays[-1]:,.0f} s, median {median(delays):,.0f} s)"
     words += f", {label.misses} missed, {_count(label.false_alarms, 'false alarm')}"
     return words + (f", {label.unjudged} while still learning" if label.unjudged else "")
 

@@ -42,6 +42,8 @@ def recorded(
     """The configuration with recordings, as fast as they go, for sensors. Raises Refusal."""
     given = _parse_options(options) | {"speed": 0.0} | ({"chunk": chunk} if chunk else {})
     if config is None:
+        if monitors or sensors:
+            raise Refusal("--monitor and --sensor choose from a configuration: name it with -c")
         return _default(files, given)
     if options and not files:
         raise Refusal("--option is for the RECORDINGs given on the command line: there are none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import resource
 import shlex
@@ -201,3 +202,30 @@ def test_ctrl_c_ends_a_command_quietly(tmp_path: Path) -> None:
         process.wait()
     assert process.returncode == 130
     assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        (["check", "-c", "."], 2, b"Is a directory"),
+        (["replay", "pump.csv", "--monitor", "pump"], 2, b"name it with -c"),
+        (["schema", "event"], 1, b"cannot write the result: No space left on device"),
+    ],
+)
+def test_what_cannot_be_done_is_said_without_a_traceback(
+    tmp_path: Path, command: list[str], code: int, words: bytes
+) -> None:
+    (tmp_path / "pump.csv").write_text("time,a\n0,1\n1,2\n")
+    with open("/dev/full" if code == 1 else os.devnull, "wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", *command],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert b"Traceback" not in done.stderr
