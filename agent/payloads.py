@@ -78,7 +78,9 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     moved: Annotated[list[Moved], Meta(description="what left normal, the most first")]
     model: Model | None
     plan: Plan | None
-    note: Annotated[str, Meta(description="what is wrong with the sensor; may be empty")]
+    note: Annotated[
+        str, Meta(description="what is wrong with the sensor, or why an alert was given up; may be empty")
+    ]
     sentence: Annotated[str, Meta(description="all of this for a person, in English")]
     clock: ClockReading | UnsetType = UNSET  # absent from what a replay writes
 

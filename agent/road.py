@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 
 from agent import memory, messages, shelf
 from agent.alerts import Event, Rule, advance, happened
-from agent.assemble import baseline_path, load_baseline, make_monitor, shape_of
+from agent.assemble import baseline_path, make_monitor, shape_of
 from agent.config import Config, ConfigError
 from agent.health import read_clock
 from agent.inbox import Inbox
@@ -23,10 +23,9 @@ from agent.publisher import Publisher
 from agent.reader import Reader
 from agent.sentences import sentence
 from agent.silence import Silence
+from agent.standing import About, Entry, Standing
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
-from models.baseline import BrokenBaseline, ForeignBaseline
-from models.detector import LearningError
 from sensors.base import Sensor, SensorError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +35,7 @@ SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
 SAVE_AGAIN_S = 60.0  # after a save that the disk refused
 MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
 LEAN_S = 5.0  # after the latest monitor was assembled, or has learned
+ABOUT: tuple[About, ...] = ("machine", "sensor")
 SILENCE = Rule(on_delay_s=0.0, off_delay_s=0.0, off_level=1.0, critical_level=10.0, flood_per_hour=12)
 
 
@@ -56,10 +56,22 @@ class Road:
         self._topics = Topics(config.broker.prefix, config.device)
         self._pipeline = Pipeline([])
         self._monitors: dict[str, Monitor] = {}
-        self._seqs = {name: outbox.last_seq(name) for name in config.monitors}  # of those not assembled yet
+        self._standing = Standing(config.state_dir / "alerts.json")
+        try:
+            self._standing.load()
+        except (OSError, ValueError) as error:
+            logger.warning("alerts of the earlier run are forgotten: %s", error)
+        named = {entry.monitor for entry in self._standing.entries()}.union(config.monitors)
+        self._seqs = {name: outbox.last_seq(name) for name in named}  # of those not assembled yet
         self._shapes: dict[str, tuple[object, float]] = {}  # what each opened sensor looked like
         self._opened: deque[Sensor] = deque()  # filled by the readers' threads
         self._silences: dict[str, Silence] = {}  # of each monitor
+        # Monitors of recordings, which begin anew at each start, and raise their alerts anew.
+        self._replayed = {
+            name
+            for name, monitor in config.monitors.items()
+            if config.sensors[monitor.sensor].driver == "recording"
+        }
         self._unsaved: list[Message] = []
         self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
         self._saved_at, self._save_after = time.monotonic(), 0.0
@@ -90,11 +102,26 @@ class Road:
         self._opened.append(sensor)
 
     def start(self) -> None:
-        """What an earlier run left on the retained topics is taken away first."""
+        """Call when the readers are there. Alerts of an earlier run stand, each until something is known of it; what
+        else it left on the retained topics is taken away."""
+        over = []
+        for entry in self._standing.entries():
+            if entry.monitor not in self._config.monitors or entry.monitor in self._replayed:
+                over.append(self._given_up(entry, "its monitor is gone from the configuration"))
+            elif entry.about == "sensor":
+                self._silence(entry.monitor).alert = entry.alert
         for name in self._config.monitors:
-            for about in ("machine", "sensor"):
-                self._publisher.retain(messages.alert_cleared(name, self._topics, about))
+            for about in ABOUT:
+                standing = self._standing.get(name, about)
+                message = messages.alert_cleared(name, self._topics, about)
+                if standing is not None:
+                    message = dataclasses.replace(message, payload=standing.payload.encode())
+                self._publisher.retain(message)
+        self._emit(over)
         self._thread.start()
+
+    def _given_up(self, entry: Entry, why: str) -> Event:
+        return entry.given_up(why, round(time.time(), 6), self._next(entry.monitor))
 
     def stop(self, timeout_s: float) -> bool:
         """Deal with what has arrived, save, end; call when the readers have ended. False when it hangs."""
@@ -151,6 +178,7 @@ class Road:
             self._arm(monitor)
             self._pipeline.add(monitor)
             self._monitors[config.name] = monitor
+            self._go_on(monitor)
             shape = shape_of(config, sensor, len(config.channels or sensor.channels))
             length = shape.window if shape.kind == "vibration" else 1  # a row of telemetry is a window
             span_s = (length + 3 * shape.hop) / sensor.rate_hz
@@ -164,55 +192,41 @@ class Road:
             raise ConfigError(mistakes)
         self.assembled.add(sensor.name)
 
-    def _arm(self, monitor: Monitor) -> None:
-        """From the baseline on disk. One that cannot be used is set aside; one set aside that fits is taken back."""
-        path = baseline_path(self._config, monitor.name)
-        why = ""
-        try:
-            baseline = load_baseline(self._config, monitor)
-            if baseline is not None:
-                monitor.arm(baseline)
-                return
-        except ForeignBaseline as error:
-            why = self._set_aside(path, str(error), broken=False)
-        except (BrokenBaseline, LearningError) as error:
-            why = self._set_aside(path, str(error), broken=True)
-        try:
-            baseline = shelf.take_back(path, monitor.belongs_to)
-            if baseline is not None:
-                monitor.arm(baseline)
-                logger.warning(
-                    "monitor %s has taken back the baseline of this configuration; %s",
-                    monitor.name,
-                    why or "there was none in use",
-                )
-                return
-        except LearningError as error:
-            why = self._set_aside(path, str(error), broken=True)
-        if why:
-            logger.warning("%s; monitor %s learns afresh", why, monitor.name)
-            self.trouble[f"baseline of {monitor.name}"] = why
+    def _go_on(self, monitor: Monitor) -> None:
+        """With the alert that the machine was in when an earlier run ended."""
+        entry = self._standing.get(monitor.name, "machine")
+        if entry is None:
+            return
+        if monitor.armed:
+            monitor.alert = entry.alert
+        else:
+            self._emit([self._given_up(entry, "its monitor learns afresh, and knows nothing of it any more")])
 
-    def _set_aside(self, path: Path, words: str, *, broken: bool) -> str:
-        try:
-            return f"{words}; set aside as {shelf.set_aside(path, broken=broken).name}"
-        except OSError as error:
-            return f"{words}; cannot be set aside: {error.strerror}"
+    def _arm(self, monitor: Monitor) -> None:
+        """From a baseline on disk, if there is one to use."""
+        trouble = shelf.arm(monitor, baseline_path(self._config, monitor.name))
+        if trouble:
+            self.trouble[f"baseline of {monitor.name}"] = trouble
 
     def _emit(self, events: list[Event]) -> None:
         """Onto the disk, then to whoever watches the retained topic; [] tries again what the disk refused."""
         clock = read_clock() if events else None
+        retained: list[Message] = []
         for event in events:
             logger.warning("%s", sentence(event))
             self._unsaved.append(
                 messages.encode(event, self._config.device, self._config.broker.prefix, clock)
             )
+            message = messages.alert_retained(event, self._topics, clock)
+            if message is not None:
+                retained.append(message)
+                if event.monitor not in self._replayed:
+                    self._standing.take(event, message.payload)
+        self._note_standing()
         if self._unsaved:
             self._keep()
-        for event in events:
-            retained = messages.alert_retained(event, self._topics, clock)
-            if retained is not None:
-                self._publisher.retain(retained)
+        for message in retained:
+            self._publisher.retain(message)
 
     def _keep(self) -> None:
         """Put on disk what is not there yet. While the disk refuses, events wait in memory, and the oldest go."""
@@ -231,6 +245,19 @@ class Road:
         if self.trouble.pop("outbox", None):
             logger.info("the disk takes events again: %d waited in memory", len(self._unsaved))
         self._unsaved.clear()
+        self._standing.settle()
+        self._note_standing()
+
+    def _note_standing(self) -> None:
+        try:
+            self._standing.save()
+        except OSError as error:
+            words = f"{self._standing.path} cannot be written: {error.strerror}"
+            if self.trouble.get("alerts") != words:
+                logger.error("%s; a restart would forget alerts", words)
+            self.trouble["alerts"] = words
+            return
+        self.trouble.pop("alerts", None)
 
     # Once every TICK_S.
 
@@ -306,12 +333,15 @@ class Road:
         monitor, reader = self._monitors.get(name), self._readers[config.sensor]
         counters: dict[str, float] = {"dropped": self._inbox.dropped(config.sensor)}
         if monitor is None:
+            standing = self._standing.get(name, "machine")
             state = MonitorState(
                 time=messages.rfc3339(time.time()),
                 device=self._config.device,
                 monitor=name,
                 sensor=config.sensor,
                 health="blind",
+                state=standing.alert.state if standing else "inactive",
+                severity=standing.alert.severity if standing else None,
                 needs=self.trouble.get(
                     f"monitor {name}", f"sensor {config.sensor}: {reader.error or 'not open yet'}"
                 ),
@@ -361,6 +391,7 @@ class Road:
         if everything:
             self._saved_at = time.monotonic()
         for monitor in self._monitors.values():
+            self._standing.renew(monitor.name, monitor.alert)
             baseline = monitor.current_baseline()
             if baseline is None or not (everything or monitor.unsaved):
                 continue
@@ -381,6 +412,7 @@ class Road:
             monitor.unsaved = False
             self._lean_at = time.monotonic() + LEAN_S
             self.trouble.pop(trouble, None)
+        self._note_standing()
 
 
 def _words(shape: tuple[object, float]) -> str:

@@ -16,6 +16,8 @@ def sentence(event: Event) -> str:
             f"{event.monitor}: alerts come too often, so further ones are only counted until it calms down;"
             f" {_level(event)}."
         )
+    if event.kind == "cleared" and event.note:
+        return f"{event.monitor}: an alert is over after {duration(event.alert.duration_s)}: {event.note}."
     if event.about == "sensor":
         return _sensor(event)
     if event.kind == "cleared":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,3 +101,51 @@ def test_the_state_of_a_stream_goes_on_after_a_restart(tmp_path: Path, broker: B
                 assert agent.wait() == 0
         until(lambda: len(events(ears)) >= len(expected), "all events")
         assert without_clock(events(ears)) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_alert_outlives_a_restart_and_is_cleared_when_the_machine_is_well(
+    tmp_path: Path, broker: Broker, number: signal.Signals
+) -> None:
+    gate = tmp_path / "gate"
+    config = {
+        "sensors": {"pump": {"driver": "troubled", "gate": str(gate), "trouble": "fault"}},
+        "monitors": {
+            "pump": {
+                "sensor": "pump",
+                "learn": "120 rows",
+                "max_gap": "0.5 s",
+                "alert": {"on_delay": "0.1 s", "off_delay": "0.3 s", "critical": 1000},
+            }
+        },
+    }
+    topic = "tocsin/pi-7/pump/alert"
+    with Subscriber(broker.port) as ears, Agent(tmp_path, config, port=broker.port, before=DRIVER) as agent:
+        agent.until("monitor pump has learned")
+        gate.touch()
+        until(lambda: len(events(ears)) == 1 and ears.on(topic)[-1:] != [b""], "raised")
+        (raised,) = events(ears)
+        if number == signal.SIGTERM:
+            assert agent.stop() == 0
+        else:
+            agent.kill()
+        agent.start()
+        until(lambda: agent.log.count("listens on") == 2, "it is back")
+        until(lambda: agent.ask()["sensors"]["pump"]["rows"] > 50, "it listens")
+        assert agent.ask()["monitors"]["pump"]["state"] == "active"
+        assert events(ears) == [raised], "nothing new has happened"
+        assert (
+            b""
+            not in ears.on(topic)[ears.on(topic).index(json.dumps(raised, separators=(",", ":")).encode()) :]
+        )
+        gate.unlink()
+        until(lambda: len(events(ears)) == 2, "cleared")
+        cleared = events(ears)[1]
+        assert (cleared["kind"], cleared["seq"], cleared["since"]) == ("cleared", 2, raised["since"])
+        until(lambda: ears.on(topic)[-1] == b"", "the retained alert is emptied")
+        assert agent.stop() == 0
+        agent.start()
+        until(lambda: agent.log.count("listens on") == 3, "it is back again")
+        until(lambda: agent.ask()["sensors"]["pump"]["rows"] > 50, "it listens")
+        assert len(events(ears)) == 2, "what has cleared is over"
+        assert agent.stop() == 0

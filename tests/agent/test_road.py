@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,9 +93,11 @@ class Bench:
     def assemble(self, *names: str) -> None:
         self.road._assemble(Device(*names) if names else self.device)
 
+    def payloads(self) -> list[dict[str, Any]]:
+        return [json.loads(stored.message.payload) for stored in self.outbox.pending(1000)]
+
     def events(self) -> list[tuple[str, str, int]]:
-        found = [json.loads(stored.message.payload) for stored in self.outbox.pending(1000)]
-        return [(event["monitor"], event["kind"], event["seq"]) for event in found]
+        return [(event["monitor"], event["kind"], event["seq"]) for event in self.payloads()]
 
     def health(self, monitor: str) -> str:
         return self.road.states[monitor].health

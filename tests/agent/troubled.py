@@ -22,7 +22,7 @@ class Troubled(Sensor):
     Options:
         gate: while this file exists there is trouble.
         trouble: what kind of trouble: "bug" raises what no driver should, "other" comes back with other channels,
-            "void" gives channel a as not a number.
+            "void" gives channel a as not a number, "fault" gives values that are far from normal.
     """
 
     rate_hz = 200.0
@@ -31,7 +31,7 @@ class Troubled(Sensor):
         self,
         *,
         gate: str = "",
-        trouble: Literal["raises", "hangs", "hangs_in_open", "bug", "other", "void"] = "raises",
+        trouble: Literal["raises", "hangs", "hangs_in_open", "bug", "other", "void", "fault"] = "raises",
     ) -> None:
         self._gate, self._trouble = Path(gate), trouble
         self.channels = (Channel("a"), Channel("b"))
@@ -46,7 +46,7 @@ class Troubled(Sensor):
             time.sleep(0.02)
 
     def read(self, timeout: float) -> Reading | None:
-        if self._shut and self._trouble != "void":
+        if self._shut and self._trouble not in ("void", "fault"):
             if self._trouble == "hangs":
                 threading.Event().wait()
             if self._trouble == "bug":
@@ -57,7 +57,7 @@ class Troubled(Sensor):
         time.sleep(1 / self.rate_hz)
         row = self._random.normal(0.0, 1.0, (1, len(self.channels))).astype(np.float32)
         if self._shut:
-            row[:, 0] = math.nan
+            row[:, 0] = math.nan if self._trouble == "void" else row[:, 0] + 3.0
         return Reading(self.name, time.time(), self.rate_hz, row)
 
     def close(self) -> None: ...
