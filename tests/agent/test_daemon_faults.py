@@ -294,6 +294,7 @@ Pipeline.push = lambda self, readings: 1 / (not pathlib.Path({str(gate)!r}).exis
         config["sensors"]["ill"]["gate"] = ""
     with Subscriber(broker.port) as ears, Agent(tmp_path, config, port=broker.port, before=before) as agent:
         until(lambda: agent.log.count("is armed") == 2, "both are armed")
+        agent.until("connected to")
         gate.touch()
         began = time.monotonic()
         assert agent.wait() == 1
