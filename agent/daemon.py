@@ -17,10 +17,10 @@ from types import FrameType
 
 import msgspec
 
-from agent import messages, status
+from agent import memory, messages, status
 from agent.assemble import make_sensor
 from agent.config import Config, read_password
-from agent.health import AlreadyRunning, Lock, Notifier, rss_bytes
+from agent.health import AlreadyRunning, Lock, Notifier
 from agent.inbox import Inbox
 from agent.messages import AgentState, Topics
 from agent.outbox import Outbox, OutboxError
@@ -240,7 +240,7 @@ class Daemon:
                 **self._road.counters,
                 "cpu_seconds": round(time.process_time(), 2),
                 "up_seconds": round(time.monotonic() - self._started, 1),
-                "rss_bytes": rss_bytes(),
+                "rss_bytes": memory.resident()[0],
                 "sensor_failures": sum(reader.failures for reader in self._readers.values()),
             },
         )

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import resource
 import socket
 import stat
 import time
@@ -17,7 +16,6 @@ from typing import NamedTuple
 
 from agent.messages import Clock
 
-PAGE_BYTES = resource.getpagesize()
 LOCK_S = 0.5  # how long a lock held by another is tried for
 MOST_SAID = 65536  # bytes of a lock file
 MOST_PROCESS = 2**22  # PID_MAX_LIMIT, proc_pid_max(5)
@@ -150,11 +148,3 @@ def _synced() -> bool | None:
     if Path("/run/systemd/timesync/synchronized").exists():
         return True
     return False if Path("/run/systemd/timesync").exists() else None
-
-
-def rss_bytes() -> int:
-    """Resident memory of this process now; 0 where unknown."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
-    except (OSError, IndexError, ValueError):
-        return 0

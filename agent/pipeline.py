@@ -14,7 +14,7 @@ from models.baseline import Baseline, Origin
 from models.detector import Bank, Head, Job, LearningError, Shift
 from models.features import Features
 from models.learning import Learner
-from models.level import Level, LevelBank
+from models.level import LevelBank
 from models.mahalanobis import Mahalanobis, MahalanobisBank
 from models.session import digest
 from models.window import Array, Windower
@@ -152,8 +152,7 @@ class Monitor:
         names = [self._features.columns[i].name for i in lesson.still]
         notes = learned.notes
         if names:
-            meaning = "any movement is strange" if isinstance(self._head, Level) else "cannot be judged"
-            notes += (f"{', '.join(names)} never moved while learning: {meaning}",)
+            notes += (f"{', '.join(names)} never moved while learning: {self._head.still}",)
         origin = Origin(
             rows=len(lesson.rows),
             first=float(lesson.times[0]),

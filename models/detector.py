@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from models.calibration import Calibration
 from models.window import Array
 
-Arrays = Mapping[str, NDArray[Any]]
 UNSCORED: Array = np.empty((0, 0), np.float32)
 
 
@@ -59,6 +58,7 @@ class Head(Protocol):
     detector: str  # "mahalanobis", "level"
     width: int  # columns
     graph: str  # file name in models/graphs
+    still: str  # what it makes of a column that never moved while learning, as a phrase
     calibration: Calibration  # once armed
     bank: Bank | None
     seat: int

@@ -27,10 +27,6 @@ class Lesson:
     strays: int
     still: tuple[int, ...]  # columns that never moved in what was kept
 
-    def stretches(self) -> list[slice]:
-        """The unbroken stretches; smoothing never runs across two of them."""
-        return [slice(a, b) for a, b in zip(self.starts, (*self.starts[1:], len(self.rows)), strict=True)]
-
 
 @dataclass(slots=True)
 class Learner:

@@ -34,6 +34,7 @@ class Level:
 
     detector = "level"
     graph = "level.onnx"
+    still = "any movement is strange"
 
     def __init__(self, width: int, *, sensitivity: Sensitivity = "normal") -> None:
         self.width, self.sensitivity = width, sensitivity

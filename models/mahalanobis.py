@@ -110,6 +110,7 @@ class Mahalanobis:
 
     detector = "mahalanobis"
     graph = "mahalanobis.onnx"
+    still = "cannot be judged"
 
     def __init__(
         self, width: int, *, smooth: int, every: int = 1, lag: int = 0, sensitivity: Sensitivity = "normal"
