@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.detector import Head, Learned
 from models.features import Features
-from models.level import WIDTHS, Level
+from models.level import CARRIED, Level, slots
 from models.mahalanobis import CHANGE_SPANS, COLUMNS, Mahalanobis
 from models.session import Bound, aligned, open_graph
 from models.window import Windows
@@ -93,12 +93,12 @@ def _level(
         "value": aligned(width, 1),
         "median": aligned(width, 1),
         "inverse_scale": aligned(width, 1),
-        "slot": np.zeros((width, 4), np.int64),
     }
-    sets = [{name: aligned(width, size) for name, size in WIDTHS.items()} for _ in range(2)]
+    sets = [{name: aligned(width, size) for name, size in CARRIED.items()} for _ in range(2)]
+    profiles = learned.arrays["table"].copy()
     for name in ("median", "inverse_scale"):
         fixed[name][:] = learned.arrays[name]
-    for name in WIDTHS:
+    for name in ("memory", "tail"):
         sets[0][name][:] = learned.arrays[name]
     out = {"score": aligned(width, 1), "distance": aligned(width, 6), "apart": aligned(width, 6)}
     bounds = [
@@ -109,7 +109,7 @@ def _level(
         )
         for before, after in (sets, sets[::-1])
     ]
-    value, slot, score = fixed["value"], fixed["slot"], out["score"]
+    value, score = fixed["value"], out["score"]
     edge = head.calibration.edges[0]
 
     def run() -> tuple[float, float]:
@@ -119,8 +119,10 @@ def _level(
             value[:, 0] = features.extract(window)[0]
             hour = int(window.times[0] // 3600)
             if hour != last:
-                last, day, week = hour, hour % 24, 24 + hour % 168
-                slot[:] = (day, week, 192 + day, 192 + week)
+                if last >= 0:
+                    profiles[:, slots(last)] = sets[now]["profile"]
+                sets[now]["profile"][:] = profiles[:, slots(hour)]
+                last = hour
             bounds[now].run()
             now = 1 - now
             highest = score.max() / edge

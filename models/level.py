@@ -19,7 +19,9 @@ TAIL_QUANTILE = 0.98
 PRIOR_COUNT, PRIOR_SHARE = 3.0, 0.1  # the first mean excess leans on a tenth of q, as if seen three times
 LEAST_Q = 0.05  # in standardised units
 HOUR_S, HOURS, WEEK_HOURS = 3600.0, 24, 168
-WIDTHS = {"table": 2 * (HOURS + WEEK_HOURS), "memory": 10, "tail": 12}
+TABLE = 2 * (HOURS + WEEK_HOURS)  # for each slot its mean, then for each slot how often it was seen
+WIDTHS = {"table": TABLE, "memory": 10, "tail": 12}  # of the state that is saved
+CARRIED = {"profile": 4, "memory": 10, "tail": 12}  # of the state that goes through the graph
 FEWEST = 20  # rows to learn from
 FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
 
@@ -121,7 +123,8 @@ class Level:
 
 class LevelBank:
     """Channels of all heads as rows of one array, moved on together; their state goes to and fro between
-    two sets of arrays, so that no step copies it."""
+    two sets of arrays, so that no step copies it. Of the profiles only the hour's own slots do: they are
+    exchanged with the table when the hour changes."""
 
     def __init__(self) -> None:
         self._heads: list[Level] = []
@@ -145,14 +148,21 @@ class LevelBank:
             arrays = other.weights
             for name in ("median", "inverse_scale"):
                 self._fixed[name][rows] = arrays[name]
-            for name in WIDTHS:
+            self._table[rows] = state.get("table", arrays["table"])
+            for name in ("memory", "tail"):
                 self._sets[0][name][rows] = state.get(name, arrays[name])
         return number
 
     def state(self, head: Level) -> dict[str, NDArray[Any]]:
         """The head's table, memory and tail as they stand."""
-        rows = self._rows[self._heads.index(head)]
-        return {name: array[rows].copy() for name, array in self._sets[self._now].items()}
+        seat = self._heads.index(head)
+        rows, state = self._rows[seat], self._sets[self._now]
+        self._store(rows, seat)
+        return {
+            "table": self._table[rows].copy(),
+            "memory": state["memory"][rows].copy(),
+            "tail": state["tail"][rows].copy(),
+        }
 
     def score(self, jobs: Sequence[Job]) -> None:
         """`raw` is `(1 + 3 * channels, n)`: the largest score, then of each channel its score, its short
@@ -192,17 +202,23 @@ class LevelBank:
         return self._out["distance"][self._rows[head.seat]]
 
     def _place(self, rows: slice, seat: int, time: float) -> None:
-        """Point the channels at the profile slots of this hour."""
+        """Give the channels the profile of this hour."""
         hour = int(time // HOUR_S)
         if hour != self._hours[seat]:
+            self._store(rows, seat)
             self._hours[seat] = hour
-            day, week = hour % HOURS, HOURS + hour % WEEK_HOURS
-            self._fixed["slot"][rows] = (day, week, HOURS + WEEK_HOURS + day, HOURS + WEEK_HOURS + week)
+            self._sets[self._now]["profile"][rows] = self._table[rows, slots(hour)]
+
+    def _store(self, rows: slice, seat: int) -> None:
+        """Write the hour's profile back to the table."""
+        hour = self._hours[seat]
+        if hour is not None:
+            self._table[rows, slots(hour)] = self._sets[self._now]["profile"][rows]
 
     def _step(self, rows: Sequence[slice]) -> None:
         """Move only these rows on."""
         some = np.concatenate([np.arange(r.start, r.stop) for r in rows])
-        state, names = self._sets[self._now], [f"{name}_next" for name in WIDTHS]
+        state, names = self._sets[self._now], [f"{name}_next" for name in CARRIED]
         feed = {name: array[some] for name, array in (*self._fixed.items(), *state.items())}
         results = open_graph(Level.graph).run([*names, *self._out], feed)
         for array, result in zip((*state.values(), *self._out.values()), results, strict=True):
@@ -213,18 +229,24 @@ class LevelBank:
             "value": aligned(channels, 1),
             "median": aligned(channels, 1),
             "inverse_scale": aligned(channels, 1),
-            "slot": np.zeros((channels, 4), np.int64),
         }
-        self._sets = [{name: aligned(channels, width) for name, width in WIDTHS.items()} for _ in range(2)]
+        self._table = np.zeros((channels, TABLE), np.float32)
+        self._sets = [{name: aligned(channels, width) for name, width in CARRIED.items()} for _ in range(2)]
         self._out = {
             "score": aligned(channels, 1),
             "distance": aligned(channels, 6),
             "apart": aligned(channels, 6),
         }
         self._now = 0
-        self._hours = [-1] * len(self._heads)
+        self._hours: list[int | None] = [None] * len(self._heads)
         session = open_graph(Level.graph)
         self._bound = []
         for before, after in (self._sets, self._sets[::-1]):
             outputs = {f"{name}_next": array for name, array in after.items()}
             self._bound.append(Bound(session, {**self._fixed, **before}, {**outputs, **self._out}))
+
+
+def slots(hour: int) -> list[int]:
+    """Columns of the table: means of this hour of the day and of the week, then how often each was seen."""
+    day, week = hour % HOURS, HOURS + hour % WEEK_HOURS
+    return [day, week, HOURS + WEEK_HOURS + day, HOURS + WEEK_HOURS + week]

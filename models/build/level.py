@@ -6,8 +6,6 @@ from onnx import ModelProto
 
 from models.build.sheet import Sheet
 
-HOURS, WEEK_HOURS = 24, 168
-TABLE = 2 * (HOURS + WEEK_HOURS)  # for each slot its mean, then for each slot how often it was seen
 FAST, SLOW = (3.0, 8.0), 300.0  # time constants in samples of the short means and of the long level
 SEASON_LEVEL = 200.0  # time constant of the slow level taken off the weekly residual
 HOUR_RATE, WEEK_RATE = 0.05, 0.25  # slowest learning rates of the two profiles
@@ -21,30 +19,28 @@ def level() -> ModelProto:
     each at two speeds; each of the six excesses over an online tail (peaks over threshold, exponential);
     score = their mean.
 
-    `memory` is `[channels, 10]`: slow weekly level, three long levels, six short means; `tail` is
-    `[channels, 12]`: six thresholds q, six mean excesses beta. The tail goes on learning in alarm, by at
-    most TAIL_CAP mean excesses a sample: frozen there, a tail learned too tight never recovers, which cost
-    nine points of the NAB score and twice the alarms.
+    `profile` is `[channels, 4]`: of this hour of the day and of the week the mean, then how often each was
+    seen; the caller exchanges it at the hour. `memory` is `[channels, 10]`: slow weekly level, three long
+    levels, six short means; `tail` is `[channels, 12]`: six thresholds q, six mean excesses beta. The tail
+    goes on learning in alarm, by at most TAIL_CAP mean excesses a sample: frozen there, a tail learned too
+    tight never recovers, which cost nine points of the NAB score and twice the alarms.
     """
     sheet = Sheet("level", "one sample of every channel through the bank of level changes")
     value = sheet.input("value", ["channels", 1])
     median = sheet.input("median", ["channels", 1])
     inverse_scale = sheet.input("inverse_scale", ["channels", 1])
-    slot = sheet.input("slot", ["channels", 4], integer=True)
-    table, memory = sheet.input("table", ["channels", TABLE]), sheet.input("memory", ["channels", 10])
+    profile, memory = sheet.input("profile", ["channels", 4]), sheet.input("memory", ["channels", 10])
     tail = sheet.input("tail", ["channels", 12])
 
     x = sheet.node("Mul", sheet.node("Sub", value, median), inverse_scale)
     x = sheet.node("Clip", x, -CLIP, CLIP)
-    slots = sheet.node("GatherElements", table, slot, axis=1)
-    means, counts = sheet.split(slots, 2, 2)  # each of the hour and of the week
+    means, counts = sheet.split(profile, 2, 2)  # each of the hour and of the week
     seen = sheet.node("Min", counts, 1.0)
     residual = sheet.node("Sub", x, means)
     fresh = sheet.node("Reciprocal", sheet.node("Add", counts, 1.0))
     rate = sheet.node("Max", fresh, sheet.constant([HOUR_RATE, WEEK_RATE]))
     means = sheet.node("Add", means, sheet.node("Mul", rate, residual))
-    updates = sheet.node("Concat", means, sheet.node("Add", counts, 1.0), axis=1)
-    sheet.output("table_next", ["channels", TABLE], "ScatterElements", table, slot, updates, axis=1)
+    sheet.output("profile_next", ["channels", 4], "Concat", means, sheet.node("Add", counts, 1.0), axis=1)
 
     residual = sheet.node("Mul", residual, seen)  # before a slot was seen: 0
     hourly, weekly = sheet.split(residual, 1, 1)

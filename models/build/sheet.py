@@ -31,10 +31,9 @@ class Sheet:
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
 
-    def input(self, name: str, shape: Shape, *, integer: bool = False) -> str:
-        """A float32 (or int64) graph input; text in the shape is a dimension chosen at run time."""
-        kind = TensorProto.INT64 if integer else TensorProto.FLOAT
-        self._inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
+    def input(self, name: str, shape: Shape) -> str:
+        """A float32 graph input; text in the shape is a dimension chosen at run time."""
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
         return name
 
     def output(self, name: str, shape: Shape, operator: str, *inputs: str | float, **attributes: Any) -> str:
