@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("agent", "sensors", "models")
+WORKSHOP = "benchmarks"  # knows them all, and none of them knows it
 HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3", "ssl", "sensors", "models")
 # the composition root and what it composes with; the commands; the parts of reading a configuration
 ROOT_MODULES = "cli daemon road assemble"
@@ -50,8 +51,14 @@ def test_no_room_knows_the_tests() -> None:
     assert _imports(*ROOMS, of=("tests",)) == []
 
 
+def test_no_room_knows_the_benchmarks_and_they_know_no_tests() -> None:
+    assert _imports(*ROOMS, of=(WORKSHOP,)) == []
+    assert _imports(WORKSHOP, of=("tests",)) == []
+    assert _imports(WORKSHOP, of=("agent.assemble",)) != []  # the real road is walked
+
+
 def test_only_one_file_imports_onnxruntime() -> None:
-    assert {found.by for found in _imports(*ROOMS, of=("onnxruntime",))} == {"models.session"}
+    assert {found.by for found in _imports(*ROOMS, WORKSHOP, of=("onnxruntime",))} == {"models.session"}
 
 
 def test_onnx_is_for_the_development_machine_only() -> None:
@@ -137,7 +144,7 @@ def _all() -> tuple[Import, ...]:
 @cache
 def _files() -> dict[str, Path]:
     files = {}
-    for room in ROOMS:
+    for room in (*ROOMS, WORKSHOP):
         for path in sorted((ROOT / room).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
             files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path

@@ -1,0 +1,75 @@
+"""The command: what it runs, what it writes, and what it says when there is nothing to run on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import page
+from benchmarks.origin import command as told
+from benchmarks.recordings import NoRecordings, files, folder
+
+
+class Stub:
+    """A benchmark of one figure."""
+
+    HELP = "Nothing at all."
+
+    def table(self, result: dict[str, Any]) -> str:
+        return f"figure {result['figure']}"
+
+
+def test_the_folder_may_be_that_of_all_recordings_or_the_benchmarks_own(tmp_path: Path) -> None:
+    own = tmp_path / "skab"
+    (own / "valve1").mkdir(parents=True)
+    (own / "valve1" / "0.csv").touch()
+    assert folder(str(tmp_path), "skab", ["valve*/*.csv"]) == own
+    assert folder(str(own), "skab", ["valve*/*.csv"]) == own
+    with pytest.raises(NoRecordings, match=r"no other/\*\.csv in .*skab or "):
+        folder(str(tmp_path), "skab", ["other/*.csv"])
+    with pytest.raises(NoRecordings, match="TOCSIN_DATA"):
+        folder(None, "skab", ["*.csv"])
+
+
+def test_files_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for name in ("10.csv", "9.csv", "a.csv"):
+        (tmp_path / name).touch()
+    assert [file.name for file in files(tmp_path, ["*.csv"])] == ["9.csv", "10.csv", "a.csv"]
+
+
+def test_figures_become_plain_json() -> None:
+    figures = {"a": np.float64(1.5), "b": np.array([1, 2]), "c": float("nan"), 1: (np.bool_(True), None)}
+    assert command.plain(figures) == {"a": 1.5, "b": [1, 2], "c": None, "1": [True, None]}
+
+
+def test_the_command_is_told_without_the_folders_of_the_machine() -> None:
+    argv = ["--data", "somewhere", "--json=x.json", "--splits", "3", "--out", "docs/benchmarks"]
+    assert told("nab", argv) == "python -m benchmarks nab --data DIR --splits 3"
+
+
+def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["nothing"]) == 2
+    assert "no benchmark nothing" in capsys.readouterr().err
+
+
+def test_the_page_has_a_section_for_each_benchmark_that_left_figures(tmp_path: Path) -> None:
+    out = tmp_path / "benchmarks"
+    out.mkdir()
+    origin = {"command": "python -m benchmarks one --data DIR", "date": "2026-01-02", "commit": "abc"}
+    figures = {"figure": 7, "machine": "a board", "versions": {"python": "3.11.7"}, **origin}
+    (out / "one.json").write_text(json.dumps(figures))
+    (out / "one.svg").touch()
+    page.write(out, {"one": Stub(), "two": Stub()})  # type: ignore[dict-item]
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert (
+        "## one\n\n`python -m benchmarks one --data DIR`, 2026-01-02, commit abc. a board; python 3.11.7.\n"
+        in text
+    )
+    assert "figure 7\n" in text
+    assert "(benchmarks/one.svg)" in text
+    assert "## two" not in text
