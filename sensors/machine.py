@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, NotNegative, OptionError
 from sensors.bearing import Bearing
+from sensors.duty import STREAM, Drive, Motion
 
 BearingFault = Literal["bearing_outer", "bearing_inner", "bearing_ball"]
 FaultKind = Literal[
@@ -79,6 +80,12 @@ NO_LOAD_A, LOAD_A = 2.0, 8.0
 SLIP_PER_LOAD = 0.02  # an induction motor turns slower under load
 TELEMETRY_NOISE = (0.01, 0.4, 0.05, 0.01, 0.04)  # rms, in the units of TELEMETRY
 
+# Only of a machine with a schedule:
+INRUSH_A = 40.0  # more than at no load while the shaft stands: an induction motor takes 5 to 7 times its rated current
+FRICTION_C = 6.0  # rise at its own speed without load
+QUIET = 0.2  # of the noise is the sensor's own, and there at standstill
+DRAWN_ROWS = 4096  # noise of telemetry under a schedule is drawn for so many rows at once
+
 Samples = NDArray[np.float64]
 
 
@@ -115,6 +122,16 @@ class Fault:
         return severity
 
 
+class _Drawn(NamedTuple):
+    """Rows of telemetry under a schedule, as far as no fault changes them."""
+
+    block: int
+    load: Samples
+    speed: Samples
+    motion: Motion
+    noise: Samples  # (rows, channels)
+
+
 class Machine:
     """Renders pages of samples in order; a page depends on seed, index and faults alone.
 
@@ -134,7 +151,9 @@ class Machine:
         seed: int,
         bearing: Bearing,
         resonance_hz: float,
+        drive: Drive | None = None,
     ) -> None:
+        self.drive = drive
         self.rate_hz, self.speed_hz, self.load, self.load_swing = rate_hz, speed_hz, load, load_swing
         self.noise, self.axes, self.seed, self.bearing = noise, axes, seed, bearing
         self.resonance_hz, self.vibration = resonance_hz, vibration
@@ -151,22 +170,24 @@ class Machine:
         self._ring_rows = int(ring_s * rate_hz) + 1
         self._ringing = np.zeros(self._ring_rows)
         self._temperature = AMBIENT_C + LOAD_C * float(self._load_at(np.zeros(1))[0])
+        if drive is not None:
+            self._temperature = AMBIENT_C
+        self._drawn: _Drawn | None = None
         self._held: dict[int, float] = {}
 
-    def page(self, faults: Sequence[Fault]) -> NDArray[np.float32]:
-        """The next page, (page_rows, channels)."""
-        rows = np.arange(self.pages * self.page_rows, (self.pages + 1) * self.page_rows)
-        seconds = rows / self.rate_hz
-        severities: dict[str, Samples] = {}
-        for fault in faults:
-            if fault.kind not in SENSOR_FAULTS:
-                severity = fault.at(seconds)
-                if severity.any():
-                    severities[fault.kind] = np.maximum(severity, severities.get(fault.kind, severity))
-        load = self._load_at(seconds)
-        speed = self.speed_hz * (1.0 - SLIP_PER_LOAD * (load - self.load))
+    def page(self, faults: Sequence[Fault], wanted: int = 0) -> NDArray[np.float32]:
+        """The next page, (page_rows, channels); of telemetry under a schedule as many whole ones as it takes to
+        give `wanted` rows, or fewer."""
+        if self.drive is not None and not self.vibration:
+            return self._scheduled_telemetry(faults, wanted)
+        seconds = self._seconds(1)
+        severities = self._severities(faults, seconds)
+        motion = None if self.drive is None else self.drive.at(seconds)
+        load = self._load_at(seconds) if motion is None else self._load_under(motion, seconds)
+        speed = self.speed_hz if motion is None else motion.speed
+        speed = speed * (1.0 - SLIP_PER_LOAD * (load - self.load))
         samples = (
-            self._vibration(seconds, load, speed, severities)
+            self._vibration(seconds, load, speed, severities, motion)
             if self.vibration
             else self._telemetry(load, speed, severities)
         )
@@ -174,6 +195,27 @@ class Machine:
         self._spoil(page, seconds, faults)
         self.pages += 1
         return page
+
+    def _seconds(self, pages: int) -> Samples:
+        rows = np.arange(self.pages * self.page_rows, (self.pages + pages) * self.page_rows)
+        return rows / self.rate_hz
+
+    def _severities(self, faults: Sequence[Fault], seconds: Samples) -> dict[str, Samples]:
+        severities: dict[str, Samples] = {}
+        for fault in faults:
+            if fault.kind not in SENSOR_FAULTS:
+                severity = fault.at(seconds)
+                if severity.any():
+                    severities[fault.kind] = np.maximum(severity, severities.get(fault.kind, severity))
+        return severities
+
+    def _load_under(self, motion: Motion, seconds: Samples) -> Samples:
+        """What is asked of the shaft, with its swing, as far as the shaft turns."""
+        turning = np.minimum(1.0, motion.speed / self.speed_hz)
+        load: Samples = turning * np.maximum(
+            0.0, motion.load + (self._load_at(seconds) - self.load) * motion.powered
+        )
+        return load
 
     def _load_at(self, seconds: Samples) -> Samples:
         """A load that swings slowly, without ever repeating itself exactly."""
@@ -193,7 +235,12 @@ class Machine:
     # vibration
 
     def _vibration(
-        self, seconds: Samples, load: Samples, speed: Samples, severities: dict[str, Samples]
+        self,
+        seconds: Samples,
+        load: Samples,
+        speed: Samples,
+        severities: dict[str, Samples],
+        motion: Motion | None,
     ) -> Samples:
         n = len(seconds)
         angles = self._angle + np.concatenate(([0.0], np.cumsum(speed))) * (2 * math.pi / self.rate_hz)
@@ -203,20 +250,29 @@ class Machine:
         strength = 0.5 + 0.5 * load
         out = self._pattern(0, HEALTHY, RADIAL, orders) * strength
         if 0.45 * self.rate_hz > 2 * MAINS_HZ:
-            out += LINE_HUM * np.cos(2 * math.pi * 2 * MAINS_HZ * seconds)
+            hum = LINE_HUM * np.cos(2 * math.pi * 2 * MAINS_HZ * seconds)
+            out += hum
         if "imbalance" in severities:
             radial = (RADIAL[0], RADIAL[1], 0.1)
             out += self._pattern(1, {1.0: IMBALANCE}, radial, orders) * severities["imbalance"]
         if "misalignment" in severities:
             out += self._pattern(2, MISALIGNMENT, AXIAL, orders) * (severities["misalignment"] * strength)
         white = self._random(1).standard_normal((self.axes, n)) * (NOISE_RMS * self.noise)
+        if motion is not None:
+            white *= QUIET + (1.0 - QUIET) * motion.turning
         if "looseness" in severities:
             loose = severities["looseness"]
             out += self._pattern(3, LOOSENESS, RADIAL, orders) * loose
             white *= 1.0 + 2.0 * loose  # rattling
+        impacts = self._impacts(angles, severities) * strength
+        if motion is not None:
+            out *= motion.shaking
+            if 0.45 * self.rate_hz > 2 * MAINS_HZ:
+                out += hum * (motion.powered - motion.shaking)
+            impacts *= motion.turning
         out += white
         gains = np.array(RADIAL[: self.axes])[:, None]
-        out += gains * (self._impacts(angles, severities) * strength)
+        out += gains * impacts
         samples: Samples = out.T
         return samples
 
@@ -282,31 +338,80 @@ class Machine:
 
     # telemetry
 
+    def _scheduled_telemetry(self, faults: Sequence[Fault], wanted: int) -> NDArray[np.float32]:
+        """The next pages, up to the end of the rows that are drawn together: elementwise from there on, so that it
+        does not matter how many are made at once."""
+        together = max(1, DRAWN_ROWS // self.page_rows)
+        block, inside = divmod(self.pages, together)
+        if self._drawn is None or self._drawn.block != block:
+            self._drawn = self._draw(block, together)
+        pages = min(together - inside, max(1, -(-wanted // self.page_rows)))
+        part = slice(inside * self.page_rows, (inside + pages) * self.page_rows)
+        seconds, drawn = self._seconds(pages), self._drawn
+        severities = self._severities(faults, seconds)
+        table = self._instruments(drawn.load[part], drawn.speed[part], severities, drawn.motion.part(part))
+        page = (table + drawn.noise[part]).astype(np.float32)
+        for first in range(0, len(page), self.page_rows):
+            rows = slice(first, first + self.page_rows)
+            self._spoil(page[rows], seconds[rows], faults)
+            self.pages += 1
+        return page
+
+    def _draw(self, block: int, pages: int) -> _Drawn:
+        """What no fault changes, of `pages` pages at once."""
+        assert self.drive is not None
+        rows = np.arange(block * pages * self.page_rows, (block + 1) * pages * self.page_rows)
+        seconds = rows / self.rate_hz
+        motion = self.drive.at(seconds)
+        load = self._load_under(motion, seconds)
+        speed = motion.speed * (1.0 - SLIP_PER_LOAD * (load - self.load))
+        key, counter = [self.seed, STREAM + 1], [0, 0, 0, block]
+        random = np.random.Generator(np.random.Philox(key=key, counter=counter))
+        noise = random.standard_normal((len(rows), len(TELEMETRY)))
+        return _Drawn(block, load, speed, motion, noise * (np.array(TELEMETRY_NOISE) * self.noise))
+
     def _telemetry(self, load: Samples, speed: Samples, severities: dict[str, Samples]) -> Samples:
+        table = self._instruments(load, speed, severities)
+        noisy: Samples = table + self._random(1).standard_normal(table.shape) * (
+            np.array(TELEMETRY_NOISE) * self.noise
+        )
+        return noisy
+
+    def _instruments(
+        self, load: Samples, speed: Samples, severities: dict[str, Samples], motion: Motion | None = None
+    ) -> Samples:
+        """What the instruments would show without their noise, (n, channels)."""
         n = len(load)
         nothing = np.zeros(n)
+        turning = 1.0 if motion is None else motion.turning
         target = AMBIENT_C + LOAD_C * load
         for kind, rise in FAULT_C.items():
-            target = target + rise * severities.get(kind, nothing)
+            target = target + rise * severities.get(kind, nothing) * turning
+        if motion is not None:
+            target += FRICTION_C * motion.turning
         approach = 1.0 - math.exp(-1.0 / (self.rate_hz * THERMAL_S))
         temperature = np.empty(n)
         for i, goal in enumerate(target.tolist()):
             self._temperature += approach * (goal - self._temperature)
             temperature[i] = self._temperature
         strength = 0.5 + 0.5 * load
-        power = strength**2 * sum(height**2 for height in HEALTHY.values()) / 2 + NOISE_RMS**2
-        power = power + (severities.get("imbalance", nothing) * IMBALANCE) ** 2 / 2
+        shaking = 1.0 if motion is None else motion.shaking * motion.shaking
+        noise = NOISE_RMS**2 if motion is None else (NOISE_RMS * (QUIET + (1.0 - QUIET) * turning)) ** 2
+        power = strength**2 * sum(height**2 for height in HEALTHY.values()) / 2 * shaking + noise
+        power = power + (severities.get("imbalance", nothing) * IMBALANCE) ** 2 / 2 * shaking
         for kind, orders in (("misalignment", MISALIGNMENT), ("looseness", LOOSENESS)):
-            power = power + severities.get(kind, nothing) ** 2 * sum(h**2 for h in orders.values()) / 2
+            power = (
+                power + severities.get(kind, nothing) ** 2 * sum(h**2 for h in orders.values()) / 2 * shaking
+            )
         rings = self.speed_hz * self.bearing.balls / 2 / (4 * DAMPING * 2 * math.pi * self.resonance_hz)
         for fault in BEARING_FAULTS:  # the energy of one ringing, times how many there are
-            power = power + (severities.get(fault, nothing) * IMPACT * strength) ** 2 * rings
+            power = (
+                power + (severities.get(fault, nothing) * IMPACT * strength * turning) ** 2 * rings * turning
+            )
         current = NO_LOAD_A + LOAD_A * load * (1.0 + 0.05 * severities.get("misalignment", nothing))
-        table = np.stack([speed, 100.0 * load, temperature, np.sqrt(power), current], axis=1)
-        noisy: Samples = table + self._random(1).standard_normal(table.shape) * (
-            np.array(TELEMETRY_NOISE) * self.noise
-        )
-        return noisy
+        if motion is not None:
+            current = motion.powered * (current + INRUSH_A * motion.slip)
+        return np.stack([speed, 100.0 * load, temperature, np.sqrt(power), current], axis=1)
 
     # the sensor's own faults
 

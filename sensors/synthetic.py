@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sensors.base import VIBRATION_FROM_HZ, AtLeast, NotNegative, OptionError, Positive, Reading, Sensor
 from sensors.bearing import Bearing
+from sensors.duty import Stage, drive
 from sensors.machine import Fault, FaultKind, Machine
 from sensors.recording import start_time
 
@@ -40,6 +41,10 @@ class Synthetic(Sensor):
         bearing: the geometry of the bearing, which sets the frequencies of its faults.
         resonance_hz: what bearing impacts ring; 1200 Hz, or lower where the rate needs it.
         faults: what goes wrong, and when.
+        schedule: what is asked of the machine, and when: speeds, loads, stops. It stands still before the first
+            stage. Without a schedule it always runs at its own speed and load.
+        duty: steady = always, or as scheduled; shifts = days that differ from each other, with starts, stops,
+            pauses, nights and four settings of speed and load.
         duration_s: end after this long; without it, never.
         start: time of the first sample (Unix seconds or an ISO date); without it, now.
         block_s: length of one Reading.
@@ -60,6 +65,8 @@ class Synthetic(Sensor):
         bearing: Bearing | None = None,
         resonance_hz: Positive | None = None,
         faults: Sequence[Fault] = (),
+        schedule: Sequence[Stage] = (),
+        duty: Literal["steady", "shifts"] = "steady",
         duration_s: Positive | None = None,
         start: float | str | None = None,
         block_s: Positive = 0.1,
@@ -73,12 +80,20 @@ class Synthetic(Sensor):
             )
         if vibration and resonance_hz is not None and resonance_hz > 0.45 * self.rate_hz:
             raise OptionError("resonance_hz", resonance_hz, f"must be at most 0.45 x {self.rate_hz:g} Hz")
+        for i, stage in enumerate(schedule):
+            if duty != "steady":
+                raise OptionError("schedule", None, f"and duty {duty} cannot both say what the machine does")
+            if vibration and (stage.speed_hz or 0.0) > 0.45 * self.rate_hz:
+                raise OptionError(
+                    f"schedule[{i}].speed_hz", stage.speed_hz, f"must be at most 0.45 x {self.rate_hz:g} Hz"
+                )
         if seed >= 2**64:
             raise OptionError("seed", seed, "must be below 2^64")
         self.kind = "vibration" if vibration and self.rate_hz >= VIBRATION_FROM_HZ else "telemetry"
         self.waits = speed != 1.0  # in real time it behaves as a sensor does: who is slow, misses samples
         self.speed = speed
         self.overruns = 0  # how often the reader was so late that samples were left out
+        self._drive = functools.partial(drive, tuple(schedule), duty, seed, speed_hz, load)
         self._build = functools.partial(
             Machine,
             vibration=vibration,
@@ -133,7 +148,7 @@ class Synthetic(Sensor):
 
     def open(self) -> None:
         self._faults = self._scheduled
-        self._machine = self._build()
+        self._machine = self._build(drive=self._drive())
         self._made: NDArray[np.float32] = np.empty((0, len(self.channels)), np.float32)
         self._index: int = 0
         self.finished = False
@@ -148,7 +163,7 @@ class Synthetic(Sensor):
             return None
         pieces, rows = [self._made], len(self._made)
         while rows < n:
-            pieces.append(self._machine.page(self._faults))
+            pieces.append(self._machine.page(self._faults, n - rows))
             rows += len(pieces[-1])
         made = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
         reading = Reading(self.name, self._first_time + self._index / self.rate_hz, self.rate_hz, made[:n])

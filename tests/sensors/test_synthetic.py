@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensors import Reading
+from sensors.base import OptionError
 from sensors.bearing import Bearing
+from sensors.duty import Stage
 from sensors.machine import BEARING_FAULTS, BearingFault, Fault, FaultKind
 from sensors.synthetic import Synthetic
 from tests.sensors.world import PushedClock, read_all, times_of, values_of
@@ -221,3 +223,96 @@ def test_it_ends_after_its_duration() -> None:
     readings = read_all(sensor)
     assert [len(r.values) for r in readings] == [320, 320, 160]
     assert sensor.finished
+
+
+SHIFT = (
+    Stage(at_s=100.0),
+    Stage(at_s=700.0, load=1.0),
+    Stage(at_s=1300.0, speed_hz=12.0, load=0.2),
+    Stage(at_s=1900.0, speed_hz=0.0),
+)
+SCHEDULED: dict[str, object] = {
+    "output": "telemetry",
+    "schedule": SHIFT,
+    "duration_s": 2500.0,
+    "block_s": 500.0,
+}
+
+
+@settings(deadline=None, max_examples=10)
+@given(block_s=st.floats(1.0, 5000.0), rate_hz=st.sampled_from([1.0, 50.0]))
+def test_no_block_size_changes_a_day_of_shifts(block_s: float, rate_hz: float) -> None:
+    faults = (
+        Fault("looseness", at_s=1500.0),
+        Fault("stuck", 2000.0, 300.0, channel="load"),
+        Fault("dropout", 2200.0, severity=0.4),
+    )
+    options: dict[str, object] = {"output": "telemetry", "duty": "shifts", "rate_hz": rate_hz}
+    options["duration_s"] = 10_000 / rate_hz
+    whole = samples(*faults, **options, block_s=10_000.0)
+    np.testing.assert_array_equal(samples(*faults, **options, block_s=block_s), whole)
+
+
+def test_no_block_size_changes_the_vibration_of_a_schedule() -> None:
+    options: dict[str, object] = {"schedule": (Stage(0.5), Stage(2.0, 0.0)), "duration_s": 3.0}
+    np.testing.assert_array_equal(samples(**options, block_s=0.037), samples(**options, block_s=3.0))
+
+
+def test_the_machine_stands_still_until_its_schedule_starts_it_and_after_it_is_switched_off() -> None:
+    speed, load, temperature, vibration, current = samples(**SCHEDULED).T
+    for rows in (slice(0, 100), slice(2000, 2500)):
+        assert abs(speed[rows]).max() < 0.1
+        assert abs(load[rows]).max() < 3.0
+        assert vibration[rows].max() < 0.1
+        assert abs(current[rows]).max() < 0.3
+    assert speed[150:700].mean() == pytest.approx(SHAFT_HZ, abs=0.1)
+    assert load[750:1300].mean() == pytest.approx(100.0, abs=3.0)
+    assert speed[1400:1900].mean() == pytest.approx(12.0, abs=0.2)
+    assert temperature[0] == pytest.approx(22.0, abs=0.3)
+    assert temperature[1299] > temperature[699] > temperature[200] > 25.0
+    assert temperature[2499] < temperature[1899] < temperature[1299]
+
+
+def test_a_start_draws_its_current_at_once_and_shakes_on_its_way_up() -> None:
+    speed, _, _, vibration, current = samples(**SCHEDULED).T
+    start, running = slice(100, 115), slice(300, 700)
+    assert current[start].max() > 3 * current[running].mean()
+    assert int(np.argmax(current[start])) <= 1
+    assert vibration[start].max() > 1.5 * vibration[105]  # faster by then, and quieter
+    assert 5.0 < speed[100 + int(np.argmax(vibration[start]))] < 20.0
+    assert (np.diff(speed[100:112]) > 0).all()
+
+
+def test_a_stopped_machine_shows_none_of_its_faults() -> None:
+    kinds: tuple[FaultKind, ...] = ("imbalance", "looseness", *BEARING_FAULTS)
+    for kind in kinds:
+        fault = Fault(kind, at_s=100.0)
+        shaken = samples(fault, **SCHEDULED)[:, 3]
+        assert shaken[2100:].max() < 0.1
+        assert shaken[300:700].mean() > 2 * samples(**SCHEDULED)[300:700, 3].mean()
+
+
+def test_shifts_have_starts_stops_and_several_settings_each_day_and_no_day_is_like_the_other() -> None:
+    days = np.split(samples(output="telemetry", duty="shifts", duration_s=3 * 86_400.0, block_s=3600.0), 3)
+    for day in days:
+        standing = abs(day[:, 0]) < 1.0
+        starts = int((standing[:-1] & ~standing[1:]).sum())
+        assert 2 <= starts <= 10
+        assert 0.2 < standing.mean() < 0.6
+        running = day[~standing]
+        assert np.quantile(running[:, 1], 0.95) > 60.0 > 30.0 > np.quantile(running[:, 1], 0.05)
+    assert abs(days[0] - days[1]).max() > 10.0
+
+
+def test_vibration_follows_the_schedule() -> None:
+    signal = samples(schedule=(Stage(2.0), Stage(22.0, 0.0)), duration_s=60.0, block_s=1.0)[:, 0]
+    still, running, coasted = signal[:6400], signal[-140_800:-131_200], signal[-6400:]
+    assert running.std() > 4 * still.std()
+    assert running.std() > 4 * coasted.std()
+
+
+def test_a_machine_cannot_follow_a_schedule_and_shifts_at_once() -> None:
+    with pytest.raises(OptionError, match="cannot both"):
+        Synthetic(schedule=SHIFT, duty="shifts")
+    with pytest.raises(OptionError, match=r"schedule\[0\]\.speed_hz"):
+        Synthetic(rate_hz=100.0, resonance_hz=30.0, schedule=(Stage(speed_hz=60.0),))
