@@ -14,11 +14,13 @@ from agent.quantities import Span
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from models.baseline import Baseline
+from models.bearing import Bearing
 from models.detector import Head
-from models.features import Bearing, Features, Vibration, telemetry
+from models.features import Features, telemetry
 from models.level import FEWEST, Level
 from models.mahalanobis import Mahalanobis, fewest_rows
 from models.session import digest
+from models.vibration import Vibration
 from models.window import Windower
 from sensors import registry
 from sensors.base import Sensor

@@ -103,7 +103,7 @@ def _check_monitor(
     monitor: MonitorConfig, sensor: Sensor | None, place: Located, mistakes: list[Mistake]
 ) -> None:
     """What must fit together in one monitor, as far as it is known before the sensor is opened."""
-    from models.features import shortest
+    from models.vibration import shortest
 
     path = f"monitors.{step(monitor.name)}"
     rate_hz = sensor.rate_hz if sensor is not None else 0.0

@@ -8,8 +8,9 @@ from time import process_time
 from typing import Any, NamedTuple
 
 from models.calibration import Calibration
-from models.features import Telemetry, Vibration
+from models.features import Telemetry
 from models.session import Bound
+from models.vibration import Vibration
 
 Clock = Callable[[], float]
 ROUNDS, CALLS = 50, 100  # of the trial that finds what watching costs; the best round counts

@@ -15,10 +15,12 @@ from agent.alerts import Plan, Rule
 from agent.pipeline import MOST_MOVED, Monitor, Pipeline
 from models import baseline as baselines
 from models.baseline import Baseline, ForeignBaseline
+from models.bearing import Bearing
 from models.detector import LearningError
-from models.features import Bearing, Vibration, telemetry
+from models.features import telemetry
 from models.mahalanobis import Mahalanobis
 from models.session import digest
+from models.vibration import Vibration
 from models.window import Windower
 from sensors.base import Reading
 from tests.agent.machines import RULE, START, healthy, kinds, level, monitor, pieces, reading

@@ -125,7 +125,7 @@ def test_telemetry_is_off_before_onnxruntime_is_imported(before: str) -> None:
 
 
 def test_nothing_but_the_session_brings_onnxruntime_in() -> None:
-    light = "models.window, models.features, models.calibration, models.learning, models.detector, models.baseline"
+    light = "models.window, models.vibration, models.calibration, models.learning, models.detector, models.baseline"
     assert python(f"import sys, {light}; print('onnxruntime' in sys.modules)") == "False"
     sources = [path for folder in ("models", "agent", "sensors") for path in (ROOT / folder).rglob("*.py")]
     assert [path.name for path in sources if "import onnxruntime" in path.read_text()] == ["session.py"]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.features import (
+from models.bearing import Bearing
+from models.features import telemetry
+from models.vibration import (
     BANDS,
     LOWEST_BAND_HZ,
     SHORTEST_VIBRATION,
-    Bearing,
     Vibration,
     shortest,
-    telemetry,
 )
 from models.window import Windower
 from tests.models.streams import Array, noise
