@@ -9,6 +9,9 @@ from typing import Literal
 State = Literal["inactive", "pending", "active", "clearing"]
 Severity = Literal["warning", "critical"]
 Happening = Literal["raised", "updated", "cleared", "flooded"]
+# What is ill: the machine; the machine, slowly; its sensor, which is silent; its sensor's signal, which cannot be true.
+About = Literal["machine", "creeping", "sensor", "signal"]
+ABOUT: tuple[About, ...] = ("machine", "creeping", "sensor", "signal")
 
 HOUR_S = 3600.0
 
@@ -18,9 +21,11 @@ class Rule:
     """When a monitor's level becomes an alert, and when the alert ends. Level 1.0 is the edge of normal."""
 
     on_delay_s: float = 10.0  # the level must have been at or above on_level this long; 0 raises at once
-    off_delay_s: float = 30.0  # and below off_level this long; 0 clears at once
+    off_delay_s: float = 30.0  # and below clear_level this long; 0 clears at once
     on_level: float = 1.0
     off_level: float = 0.9
+    # Below it for off_delay_s clears the alert; between it and off_level it is clearing. What is 0.0 is off_level.
+    clear_level: float = 0.0
     # For this long after a raise another one needs twice the level of that raise. The method is
     # ARTime's and NAB's: an alarm that repeats says nothing new unless the score has doubled.
     hold_s: float = 0.0
@@ -115,7 +120,8 @@ def _ripe(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
 
 
 def _fading(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
-    """An active or clearing alert. Between off_level and on_level it neither ends nor begins."""
+    """An active or clearing alert. Between off_level and on_level it neither ends nor begins; between clear_level and
+    off_level it comes no nearer to its end."""
     if level >= rule.off_level:
         if alert.state == "active" and level <= alert.peak:  # so severity has had its chance too
             return alert
@@ -127,7 +133,10 @@ def _fading(alert: Alert, rule: Rule, level: float, now: float) -> Alert:
             peak=max(alert.peak, level),
             severity="critical" if level >= rule.critical_level else alert.severity,
         )
-    since = alert.since if alert.state == "clearing" and now >= alert.since else now
+    quiet = level < (rule.clear_level or rule.off_level)
+    since = alert.since if quiet and alert.state == "clearing" and now >= alert.since else now
+    if not quiet:
+        return replace(alert, state="clearing", since=now, level=level)
     if now - since >= rule.off_delay_s:
         return replace(alert, state="inactive", since=now, level=level, flooded=False, suppressed=0)
     if alert.state == "clearing" and since == alert.since:
@@ -205,5 +214,8 @@ class Event:
     model: Model | None
     plan: Plan | None
     sensor: str
-    about: Literal["machine", "sensor"] = "machine"
+    about: About = "machine"
     note: str = ""  # about a sensor: what is wrong with it, as a phrase ("no data for 30 s: device gone")
+    fault: str = ""  # its name, where it has one: "stuck", "outer race (BPFO)"
+    operating: str = ""  # the operating state the machine was in; "" where it has only one
+    evidence: str = ""  # name of the file that holds what was seen; "" without one

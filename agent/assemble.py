@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from agent.alerts import Plan, Rule
+from agent.budget import Budget
 from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
-from agent.pipeline import Monitor
+from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape, default_detector
+from agent.monitor import Monitor
 from agent.quantities import Span
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
@@ -17,41 +18,19 @@ from models.baseline import Baseline
 from models.bearing import Bearing
 from models.detector import Head
 from models.features import Features, telemetry
-from models.level import FEWEST, Level
-from models.mahalanobis import Mahalanobis, fewest_rows
+from models.mahalanobis import fewest_rows
 from models.session import digest
 from models.vibration import Vibration
 from models.window import Windower
 from sensors import registry
 from sensors.base import Sensor
 
-SLOW_HZ = (
-    1 / 60
-)  # up to here a single channel goes to the level bank, which alarms about once in 900 rows of pure noise
 TELEMETRY_ROWS = 20  # averaged into a level: what worked best on pump rigs at 1 Hz
 TELEMETRY_GAP_ROWS = 10
 VIBRATION_WINDOW_S, VIBRATION_SMOOTH, VIBRATION_GAP_S = 1.0, 5, 0.02
-LEARN_ROWS = {"mahalanobis": 600, "level": 750, "vibration": 120}
 MOST_LEARNED = (
     50_000  # rows: what the level bank steps through in 3 s here, and so in the watchdog's time on a board
 )
-LEVEL_HOLD_ROWS = 100  # an alert of the level bank says nothing new for so long, unless twice as loud
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a monitor's settings come to at its sensor's rate; lengths in rows of what they are cut from."""
-
-    kind: str  # "telemetry", "vibration"
-    detector: str
-    window: int
-    hop: int
-    smooth: int  # rows of features averaged
-    every: int  # of which every so manieth average is scored
-    max_gap_s: float
-    learn: int  # rows of features
-    unit: str  # what a row of features is called
-    hop_s: float  # between two scores
 
 
 def make_sensor(config: SensorConfig) -> Sensor:
@@ -85,16 +64,7 @@ def make_monitor(
     else:
         features = telemetry(channels)
         windower = Windower(1, 1, len(columns), shape.max_gap_s)
-    width = len(features.columns)
-    head: Head
-    if shape.detector == "level":
-        head = Level(width, sensitivity=config.sensitivity)
-    else:
-        span = shape.window if shape.kind == "vibration" else 0
-        apart = math.ceil((span + (shape.smooth - 1) * shape.hop) / shape.hop) if span else 0
-        head = Mahalanobis(
-            width, smooth=shape.smooth, every=shape.every, lag=apart, sensitivity=config.sensitivity
-        )
+    head = DETECTORS[shape.detector].head(len(features.columns), shape)
     return Monitor(
         config.name,
         sensor.name,
@@ -105,6 +75,7 @@ def make_monitor(
         rule=_rule(config, shape, sensor.rate_hz),
         learn_rows=shape.learn,
         plan=Plan(shape.hop_s),
+        budget=Budget(config.false_alarms_hz, config.sensitivity),
         unit=shape.unit,
         belongs_to=_belonging(config, sensor, channels, shape, head),
         baseline=baseline,
@@ -116,12 +87,13 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
     """The settings with their defaults. Raises ConfigError where they cannot go together."""
     rate = sensor.rate_hz
     kind = sensor.kind if config.features == "auto" else config.features
-    detector = config.detector
-    if detector == "auto":
-        slow = kind == "telemetry" and channels == 1 and rate <= SLOW_HZ
-        detector = "level" if slow else "mahalanobis"
-    if detector == "level" and kind == "vibration":
-        _refuse(config, "detector", '"level" is for slow channels: vibration needs "mahalanobis"')
+    name = default_detector(kind, channels, rate) if config.detector == "auto" else config.detector
+    detector = DETECTORS[name]
+    if kind not in detector.signals:
+        others = " or ".join(f'"{other}"' for other, entry in DETECTORS.items() if kind in entry.signals)
+        _refuse(
+            config, "detector", f'"{name}" is for {" and ".join(detector.signals)}: {kind} needs {others}'
+        )
 
     def rows(span: Span | None, default: int) -> int:
         return default if span is None else max(1, span.rows(rate))
@@ -133,23 +105,23 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
         learn = _learn(
             config,
             None if config.learn is None else math.ceil(config.learn.rows(rate) / hop),
-            LEARN_ROWS["vibration"],
+            VIBRATION_WINDOWS,
             fewest_rows(smooth),
             "windows",
         )
         gap_s = VIBRATION_GAP_S if config.max_gap is None else config.max_gap.rows(rate) / rate
-        return Shape(kind, detector, window, hop, smooth, every, gap_s, learn, "windows", hop / rate)
-    for key in ("window", "hop", "smooth") if detector == "level" else ("smooth",):
+        return Shape(kind, name, window, hop, smooth, every, gap_s, learn, "windows", hop / rate)
+    for key in ("smooth",) if detector.averages else ("window", "hop", "smooth"):
         if getattr(config, key) is not None:
-            _refuse(config, key, f"is not a setting of {detector} on telemetry")
+            _refuse(config, key, f"is not a setting of {name} on telemetry")
     window, every = rows(config.window, TELEMETRY_ROWS), rows(config.hop, 1)
-    if detector == "level":
+    if not detector.averages:
         window = every = 1
     gap_s = (TELEMETRY_GAP_ROWS if config.max_gap is None else config.max_gap.rows(rate)) / rate
-    least = FEWEST if detector == "level" else fewest_rows(window, every)
+    least = detector.fewest(window, every)
     asked = None if config.learn is None else config.learn.rows(rate)
-    learn = _learn(config, asked, LEARN_ROWS[detector], least, "rows")
-    return Shape(kind, detector, window, 1, window, every, gap_s, learn, "rows", every / rate)
+    learn = _learn(config, asked, detector.learn_rows, least, "rows")
+    return Shape(kind, name, window, 1, window, every, gap_s, learn, "rows", every / rate)
 
 
 def _learn(config: MonitorConfig, asked: int | None, default: int, least: int, unit: str) -> int:
@@ -181,19 +153,7 @@ def load_baseline(config: Config, monitor: Monitor) -> Baseline | None:
 
 
 def _rule(config: MonitorConfig, shape: Shape, rate_hz: float) -> Rule:
-    if shape.detector == "level":
-        period = 1 / rate_hz
-        default = Rule(
-            on_delay_s=0.0,
-            off_delay_s=3 * period,
-            off_level=0.9,
-            hold_s=LEVEL_HOLD_ROWS * period,
-            critical_level=1.5,
-        )
-    elif shape.kind == "vibration":
-        default = Rule(on_delay_s=4 * shape.hop_s, off_delay_s=20 * shape.hop_s)
-    else:
-        default = Rule()
+    default = DETECTORS[shape.detector].rule(shape, rate_hz)
     asked = config.alert
 
     def pick(value: float | None, otherwise: float) -> float:

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import numpy as np
 
-from agent.assemble import Shape, make_sensor, shape_of
+from agent.assemble import make_sensor, shape_of
 from agent.checking import side_by_side
 from agent.config import Config, MonitorConfig
+from agent.detectors import Shape
 from agent.measure import CHUNK, START, Cost, Subject, measure
 from agent.memory import resident
 from agent.offline import next_reading

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.assemble import Shape, load_baseline, make_monitor, make_sensor, shape_of
+from agent.assemble import load_baseline, make_monitor, make_sensor, shape_of
 from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
+from agent.detectors import Shape
 from agent.messages import rfc3339
 from agent.quantities import DURATION
 from models.baseline import BaselineError, BrokenBaseline

@@ -13,7 +13,7 @@ import msgspec
 from agent.cross_checks import cross_check
 from agent.forms import About, Frozen, Walk
 from agent.names import EntryName, Host, Name, Prefix, host_name
-from agent.quantities import ANGLE, DURATION, FREQUENCY, LENGTH, PER_HOUR, SIZE, SPAN, Span
+from agent.quantities import ANGLE, DURATION, FREQUENCY, LENGTH, PER_HOUR, RATE, SIZE, SPAN, Span
 from agent.yaml_lines import Located, Mistake, alternatives, merge, quoted, read
 
 DEFAULT_PATH = Path("/etc/tocsin/tocsin.yaml")
@@ -130,7 +130,7 @@ class AlertConfig(Frozen, frozen=True, kw_only=True):
     """When the level of strangeness (1.0 is the edge of normal) becomes an alert, and when that ends."""
 
     refused: ClassVar[dict[str, str]] = {
-        "on_level": "is not a setting: an alert begins at level 1.0, which sensitivity moves",
+        "on_level": "is not a setting: an alert begins at level 1.0, which false_alarms moves",
     }
 
     on_delay_s: Annotated[
@@ -234,9 +234,24 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
             default="`600 rows`; `level`: `750 rows`; vibration: 120 windows",
         ),
     ] = None
+    false_alarms_hz: Annotated[
+        float | None,
+        RATE,
+        About(
+            "How many false alarms it may give; at most 6 per hour. What it learned says how surely that can be kept.",
+            default="`1 per week`, or until so much normal was seen, one in 30 times as long as was",
+            least=1e-10,
+            most=6 / 3600,  # models.tail.LOOSEST_HZ
+        ),
+    ] = None
     sensitivity: Annotated[
-        Literal["quiet", "normal", "sensitive"], About("Fewer false alarms, or earlier alerts.")
-    ] = "normal"
+        Literal["quiet", "normal", "sensitive"] | None,
+        About(
+            "Instead of `false_alarms`: an edge at 2, 1.5 or 1.3 times what 99 % of normal stays below; how many "
+            "false alarms to expect is said.",
+            default="none",
+        ),
+    ] = None
     publish_state_s: Annotated[
         float, DURATION, About("Its state is published at most this often.", least=0.1, most=86_400)
     ] = 10.0

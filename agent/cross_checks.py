@@ -133,6 +133,9 @@ def _check_monitor(
     if features == "telemetry" and monitor.smooth is not None and monitor.detector != "level":
         message = "is a setting for vibration: on telemetry the window itself is averaged"
         _wrong(place, "smooth", path, message, mistakes)
+    if monitor.false_alarms_hz is not None and monitor.sensitivity is not None:
+        message = "is not needed: false_alarms says where the edge of normal lies"
+        _wrong(place, "sensitivity", path, message, mistakes)
     if monitor.detector == "level":
         _check_level(monitor, features, place, path, mistakes)
     if monitor.bearing is not None:

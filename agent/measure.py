@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from agent import bare
-from agent.assemble import Shape, make_monitor
+from agent.assemble import make_monitor
 from agent.config import MonitorConfig
+from agent.detectors import Shape
 from agent.pipeline import Pipeline
 from agent.stopwatch import Clock, Split, own_cost, split, stopwatch
 from models.window import Array, Windows

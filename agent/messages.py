@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from agent import payloads
-from agent.alerts import Event, Model, Plan
+from agent.alerts import ABOUT, About, Event, Model, Plan
 from agent.payloads import AgentState, MonitorState, schemas
 from agent.sentences import sentence
 
@@ -103,14 +103,14 @@ class Topics:
     def monitor_state(self, monitor: str) -> str:
         return f"{self.root}/{monitor}/state"
 
-    def alert(self, monitor: str, about: Literal["machine", "sensor"] = "machine") -> str:
-        """A machine and the sensor that watches it can be in alert together, hence two topics."""
-        return f"{self.root}/{monitor}/{'alert' if about == 'machine' else 'sensor_alert'}"
+    def alert(self, monitor: str, about: About = "machine") -> str:
+        """A machine and the sensor that watches it can be in alert together, hence a topic for each."""
+        return f"{self.root}/{monitor}/{'alert' if about == 'machine' else f'{about}_alert'}"
 
     def retained(self, monitors: Iterable[str]) -> set[str]:
         """All topics that keep their last message on the broker."""
         of_each = (
-            (self.monitor_state(name), self.alert(name), self.alert(name, "sensor")) for name in monitors
+            (self.monitor_state(name), *(self.alert(name, about) for about in ABOUT)) for name in monitors
         )
         return {self.availability, self.agent_state}.union(*of_each)
 
@@ -141,7 +141,7 @@ def alert_retained(event: Event, topics: Topics, clock: Clock | None = None) -> 
     return Message(topics.alert(event.monitor, event.about), payload, 1, True, "state", event.monitor)
 
 
-def alert_cleared(monitor: str, topics: Topics, about: Literal["machine", "sensor"] = "machine") -> Message:
+def alert_cleared(monitor: str, topics: Topics, about: About = "machine") -> Message:
     """Takes a retained alert away, also one that an earlier run of the agent left behind."""
     return Message(topics.alert(monitor, about), b"", 1, True, "state", monitor)
 
@@ -212,6 +212,9 @@ def event_payload(event: Event, device: str, clock: Clock | None = None) -> payl
         model=model_payload(event.model),
         plan=plan_payload(event.plan),
         note=event.note,
+        fault=event.fault,
+        operating=event.operating,
+        evidence=event.evidence,
         sentence=sentence(event),
         clock=msgspec.UNSET
         if clock is None

@@ -21,7 +21,8 @@ from agent.assemble import load_baseline, make_monitor
 from agent.config import Config
 from agent.labels import COLUMN, LabelError, Verdict, Window
 from agent.messages import encode, rfc3339
-from agent.pipeline import Monitor, Pipeline
+from agent.monitor import Monitor
+from agent.pipeline import Pipeline
 from agent.progress import Progress
 from agent.recordings import Refusal, make_recording, recorded
 from models.baseline import BaselineError

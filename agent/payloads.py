@@ -67,7 +67,11 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     sensor: str
     kind: Literal["raised", "updated", "cleared", "flooded"]
     about: Annotated[
-        Literal["machine", "sensor"], Meta(description="what is ill: the machine, or its sensor")
+        Literal["machine", "creeping", "sensor", "signal"],
+        Meta(
+            description="what is ill: the machine; the machine, slowly; its sensor, which is silent; "
+            "its sensor's signal, which cannot be true"
+        ),
     ]
     state: Annotated[AlertState, Meta(description="of the alert, after what happened")]
     severity: Severity
@@ -82,7 +86,25 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
         str, Meta(description="what is wrong with the sensor, or why an alert was given up; may be empty")
     ]
     sentence: Annotated[str, Meta(description="all of this for a person, in English")]
+    fault: Annotated[
+        str, Meta(description="name of the fault where it has one: stuck, outer race; may be empty")
+    ] = ""
+    operating: Annotated[
+        str, Meta(description="operating state of the machine; empty where it has one only")
+    ] = ""
+    evidence: Annotated[str, Meta(description="file that holds what was seen; empty without one")] = ""
     clock: ClockReading | UnsetType = UNSET  # absent from what a replay writes
+
+
+class Budget(Struct, frozen=True, kw_only=True):
+    """False alarms: what was asked for, and what normal operation so far lets expect."""
+
+    asked_per_hour: Annotated[float | None, Meta(description="null where a sensitivity was set instead")]
+    expected_per_hour: Annotated[
+        list[float] | None, Meta(description="low, expected, high: the rate and its 90 % interval")
+    ]
+    normal_seen_hours: float
+    words: Annotated[str, Meta(description="the same for a person, in English")]
 
 
 class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.monitor/1"):
@@ -102,6 +124,7 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
     needs: Annotated[str, Meta(description='what it lacks: "needs 240 more rows"; may be empty')] = ""
     model: Model | None = None
     plan: Plan | None = None
+    budget: Budget | None = None
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
 
 

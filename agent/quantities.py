@@ -108,7 +108,7 @@ class SpanForm:
         return str(value)
 
 
-def split(value: object, form: Quantity | SpanForm) -> tuple[float, str]:
+def split(value: object, form: Quantity | SpanForm | RateForm) -> tuple[float, str]:
     """The number and the unit of "20 s". A bare zero gets the SI unit. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"is not {form.noun}: write e.g. {form.form}")
@@ -166,6 +166,46 @@ PER_HOUR = Quantity(
     ("per hour",),
     whole=True,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RateForm:
+    """How often something may happen: "1 per week", "2 per month", "never more than ..." is not a rate."""
+
+    noun: str = "a rate"
+    form: str = '"1 per week" or "2 per month"'
+
+    def parse(self, value: object) -> float:
+        """In Hz. Raises ValueError saying what to write instead; zero is refused."""
+        number, unit = split(value, self)
+        word = unit.removeprefix("per ").removeprefix("/").removeprefix("a ").strip()
+        period = PERIODS.get(word)
+        if period is None or word == unit:
+            raise ValueError(f"{f'is not {self.noun}' if unit else 'has no unit'}: write e.g. {self.form}")
+        return _positive(number) / period
+
+    def show(self, value: float) -> str:
+        unit = self.unit(value)
+        return f"{round(self.amount(value, unit), 2):g} {unit}"
+
+    def unit(self, rate_hz: float) -> str:
+        """The unit in which a rate in Hz is at least 1, the longest if there is none."""
+        for name in SHOWN_PERIODS:
+            if rate_hz * PERIODS[name] > 0.999:
+                return f"per {name}"
+        return f"per {SHOWN_PERIODS[-1]}"
+
+    def amount(self, rate_hz: float, unit: str) -> float:
+        """A rate in Hz in one of the units."""
+        return rate_hz * PERIODS[unit.removeprefix("per ")]
+
+
+SHOWN_PERIODS = ("hour", "day", "week", "month", "year")
+PERIODS = {"hour": 3600.0, "h": 3600.0, "day": 86400.0, "d": 86400.0, "week": 604_800.0} | {
+    "month": 2_629_746.0,  # a twelfth of the Gregorian year
+    "year": 31_556_952.0,
+}
+RATE = RateForm()
 LENGTH = Quantity(
     "a length", {"m": 1.0, "mm": 1e-3, "cm": 1e-2, "in": 0.0254}, '"7.94 mm"', ("m", "mm")
 )  # 1 in = 25.4 mm exactly (international yard and pound agreement, 1959)

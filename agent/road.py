@@ -11,19 +11,20 @@ from collections import deque
 from collections.abc import Mapping
 
 from agent import memory, messages, shelf
-from agent.alerts import Event, Rule, advance, happened
+from agent.alerts import ABOUT, Event, Rule, advance, happened
 from agent.assemble import baseline_path, make_monitor, shape_of
 from agent.config import Config, ConfigError
 from agent.health import read_clock
 from agent.inbox import Inbox
 from agent.messages import Message, MonitorState, Topics
+from agent.monitor import Monitor
 from agent.outbox import Outbox, OutboxError
-from agent.pipeline import Monitor, Pipeline
+from agent.pipeline import Pipeline
 from agent.publisher import Publisher
 from agent.reader import Reader
 from agent.sentences import sentence
 from agent.silence import Silence
-from agent.standing import About, Entry, Standing
+from agent.standing import Entry, Standing
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from sensors.base import Sensor, SensorError
@@ -35,7 +36,6 @@ SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
 SAVE_AGAIN_S = 60.0  # after a save that the disk refused
 MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
 LEAN_S = 5.0  # after the latest monitor was assembled, or has learned
-ABOUT: tuple[About, ...] = ("machine", "sensor")
 SILENCE = Rule(on_delay_s=0.0, off_delay_s=0.0, off_level=1.0, critical_level=10.0, flood_per_hour=12)
 
 
@@ -369,6 +369,7 @@ class Road:
                 needs=blind or needs,
                 model=messages.model_payload(monitor.model),
                 plan=messages.plan_payload(monitor.plan),
+                budget=monitor.aim.figures() if monitor.armed else None,
                 counters=counters,
             )
         self.states[name] = state

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.pipeline import Monitor
+from agent.monitor import Monitor
 from models import baseline as baselines
 from models.baseline import Baseline, BaselineError, BrokenBaseline, ForeignBaseline
 from models.detector import LearningError

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from agent.alerts import Alert
-from agent.pipeline import Monitor
+from agent.monitor import Monitor
 from agent.reader import Reader
 
 

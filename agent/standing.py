@@ -6,13 +6,11 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from agent.alerts import Alert, Event
+from agent.alerts import About, Alert, Event
 
-About = Literal["machine", "sensor"]
 LARGEST_BYTES = 16 * 2**20  # of a file worth reading: thousands of alerts
 
 

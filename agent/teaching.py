@@ -16,8 +16,9 @@ from agent.assemble import baseline_path, load_baseline, make_monitor, make_sens
 from agent.config import Config, MonitorConfig
 from agent.health import AlreadyRunning, Lock
 from agent.messages import rfc3339
+from agent.monitor import Monitor
 from agent.offline import next_reading
-from agent.pipeline import Monitor, Pipeline
+from agent.pipeline import Pipeline
 from agent.progress import Progress, span
 from agent.quantities import SPAN
 from agent.recordings import Refusal, make_recording, pick, recorded
@@ -96,7 +97,8 @@ def _teach(config: Config, chosen: Sequence[MonitorConfig], *, named: bool, agai
             continue
         path = baseline_path(config, monitor.name)
         baselines.save(path, monitor.baseline, monitor.belongs_to)
-        print(f"monitor {monitor.name} {learned(monitor.baseline)}\n  saved as {path}")
+        print(f"monitor {monitor.name} {learned(monitor.baseline)}")
+        print(f"  false alarms: {monitor.aim.words()}\n  saved as {path}")
     if late:
         raise Refusal("\n".join(late))
     return 0

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.detector import Learned
+from models.tail import Tail
 
-FORMAT = 1
+FORMAT = 2
+STREAMING = ("table", "memory", "tail")  # arrays that move on with every row
 LARGEST_BYTES = 64 * 2**20  # of a file worth reading
 DAMAGE = (  # what a damaged zip, and a sound one that holds no baseline, make of being read
     OSError,
@@ -58,32 +60,53 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class PartMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """What one part has besides its arrays."""
+
+    arrays: tuple[str, ...]  # their names: a damaged index hides some
+    edges: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+    tail: Tail | None = None
+
+
+class Version(msgspec.Struct, frozen=True):
+    """What can be read of any format."""
+
+    format: int
+
+
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a baseline that is not arrays."""
 
     format: int
     detector: str
     belongs_to: dict[str, str]  # what the configuration was, in words: sensor, channels, window, graph ...
-    edges: tuple[float, ...]
-    arrays: tuple[str, ...]  # their names: a damaged index hides some
+    parts: dict[str, PartMeta]
     origin: Origin
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """A detector's arrays with where they came from."""
+    """What was learned, in parts, with where it came from. The part "" is the detector's own; what else was learned
+    has a name: that of an operating state, or of what it is for."""
 
-    learned: Learned
+    parts: dict[str, Learned]
     origin: Origin
     detector: str
+
+    @property
+    def learned(self) -> Learned:
+        """The detector's part, or that of the first operating state."""
+        return next(iter(self.parts.values()))
 
     def digest(self, graph_digest: str) -> str:
         """SHA-256 in hex of the graph and of what was learned first: the streaming state is left out."""
         h = hashlib.sha256(graph_digest.encode())
-        edges = self.learned.calibration.edges
-        h.update(repr((self.detector, edges, self.origin.rows, self.origin.last)).encode())
-        for name in ("mean", "inverse_scale", "inverse_change", "precision", "median"):
-            if name in self.learned.arrays:
-                h.update(np.ascontiguousarray(self.learned.arrays[name]).tobytes())
+        h.update(repr((self.detector, self.origin.rows, self.origin.last)).encode())
+        for part, learned in self.parts.items():
+            h.update(repr((part, learned.calibration.edges)).encode())
+            for name, array in learned.arrays.items():
+                if name not in STREAMING:
+                    h.update(np.ascontiguousarray(array).tobytes())
         return h.hexdigest()
 
 
@@ -93,13 +116,18 @@ def save(path: Path, baseline: Baseline, belongs_to: Mapping[str, str]) -> None:
         format=FORMAT,
         detector=baseline.detector,
         belongs_to=dict(belongs_to),
-        edges=baseline.learned.calibration.edges,
-        arrays=tuple(baseline.learned.arrays),
+        parts={
+            name: PartMeta(
+                arrays=tuple(part.arrays), edges=part.calibration.edges, notes=part.notes, tail=part.tail
+            )
+            for name, part in baseline.parts.items()
+        },
         origin=baseline.origin,
     )
     content = io.BytesIO()
-    packed = np.frombuffer(msgspec.json.encode(meta), np.uint8)
-    arrays: dict[str, Any] = {"meta": packed, **baseline.learned.arrays}
+    arrays: dict[str, Any] = {"meta": np.frombuffer(msgspec.json.encode(meta), np.uint8)}
+    for name, part in baseline.parts.items():
+        arrays.update({_member(name, array): values for array, values in part.arrays.items()})
     np.savez(content, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
@@ -124,8 +152,6 @@ def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
         raise
     except DAMAGE as error:
         raise BrokenBaseline(f"{path}: not a whole baseline ({error})") from None
-    if meta.format != FORMAT:
-        raise ForeignBaseline(f"{path}: format {meta.format}, this version reads {FORMAT}: learn again")
     differences = [
         f"{key} was {meta.belongs_to.get(key, 'not set')}, is now {belongs_to.get(key, 'not set')}"
         for key in {**meta.belongs_to, **belongs_to}
@@ -134,8 +160,21 @@ def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
     if differences:
         told = "; ".join(differences)
         raise ForeignBaseline(f"{path}: learned under another configuration: {told}: learn again")
-    learned = Learned(arrays, Calibration(meta.edges), meta.origin.notes)
-    return Baseline(learned=learned, origin=meta.origin, detector=meta.detector)
+    parts = {
+        name: Learned(
+            {array: arrays[_member(name, array)] for array in part.arrays},
+            Calibration(part.edges),
+            part.notes,
+            part.tail,
+        )
+        for name, part in meta.parts.items()
+    }
+    return Baseline(parts=parts, origin=meta.origin, detector=meta.detector)
+
+
+def _member(part: str, array: str) -> str:
+    """The name of an array in the file."""
+    return f"{part}/{array}" if part else array
 
 
 def _read(path: Path) -> tuple[Meta, dict[str, NDArray[Any]]]:
@@ -151,11 +190,21 @@ def _read(path: Path) -> tuple[Meta, dict[str, NDArray[Any]]]:
             arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(
                 content, allow_pickle=False
             )
-    meta = msgspec.json.decode(arrays.pop("meta").tobytes(), type=Meta)
-    if not meta.edges or min(meta.edges) <= 0:
-        raise ValueError(f"edges {meta.edges}")
-    if set(arrays) != set(meta.arrays):
-        raise ValueError(f"{', '.join(arrays) or 'nothing'} instead of {', '.join(meta.arrays)}")
+    packed = arrays.pop("meta").tobytes()
+    found = msgspec.json.decode(packed, type=Version).format
+    if found != FORMAT:
+        raise ForeignBaseline(f"{path}: format {found}, this version reads {FORMAT}: learn again")
+    meta = msgspec.json.decode(packed, type=Meta)
+    if not meta.parts:
+        raise ValueError("it has no parts")
+    for part in meta.parts.values():
+        if any(not edge > 0 for edge in part.edges):
+            raise ValueError(f"edges {part.edges}")
+        if part.tail is not None and not (part.tail.seconds > 0 and part.tail.threshold > 0):
+            raise ValueError(f"tail {part.tail}")
+    named = {_member(name, array) for name, part in meta.parts.items() for array in part.arrays}
+    if set(arrays) != named:
+        raise ValueError(f"{', '.join(arrays) or 'nothing'} instead of {', '.join(sorted(named))}")
     strange = [name for name, array in arrays.items() if array.dtype != np.float32]
     if strange:
         raise ValueError(f"{', '.join(strange)} not in single precision")

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
-Sensitivity = Literal["quiet", "normal", "sensitive"]
-MARGIN: dict[Sensitivity, float] = {"sensitive": 1.3, "normal": 1.5, "quiet": 2.0}  # times the 0.99 quantile
 FOLDS = 4
 QUANTILE = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """One edge per raw score of a detector; the level is the largest ratio of a score to its edge. Learned
-    edges hold at margin 1 and are scaled to the asked sensitivity when a head is armed."""
+    """One edge per raw score of a detector; the level is the largest ratio of a score to its edge.
+
+    What is learned are reference edges, of about the 0.99 quantile of normal; `at` moves them together to where the
+    asked rate of false alarms wants them.
+    """
 
     edges: tuple[float, ...]
 
-    def scaled(self, sensitivity: Sensitivity) -> Calibration:
-        """With the edges moved out by the margin of this sensitivity."""
-        return Calibration(tuple(edge * MARGIN[sensitivity] for edge in self.edges))
+    def at(self, factor: float) -> Calibration:
+        """With every edge `factor` times as far out."""
+        return Calibration(tuple(edge * factor for edge in self.edges))
 
     def apply(self, raw: NDArray[np.float32]) -> list[float]:
         """Levels of raw scores `(at least as many as edges, n)`, the same for one row as for many."""

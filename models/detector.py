@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration
+from models.tail import Tail
 from models.window import Array
 
 UNSCORED: Array = np.empty((0, 0), np.float32)
@@ -20,13 +21,27 @@ class LearningError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Normal:
+    """What normal operation scored that the detector had not seen, over the reference edge: the larger of its scores
+    counts. Out of fold, or ahead of what was learned."""
+
+    scores: NDArray[np.float64]  # (n,)
+    starts: tuple[int, ...] = (0,)  # first score of each unbroken stretch
+
+    def stretches(self) -> list[NDArray[np.float64]]:
+        return np.split(self.scores, list(self.starts[1:]))
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
-    """What a detector takes from its lesson: arrays for its graph, edges for its levels, and what a person
+    """What a detector takes from its lesson: arrays for its graph, reference edges for its levels, and what a person
     should know."""
 
     arrays: dict[str, NDArray[Any]]
     calibration: Calibration
     notes: tuple[str, ...] = ()
+    tail: Tail | None = None  # of its normal scores; goes on being learned
+    normal: Normal | None = None  # what the tail is made from; not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,12 @@ class Job:
     fresh: bool = False  # these are the first since a gap: what was pending before it is not
     raw: Array = field(default_factory=lambda: UNSCORED)
 
+    def part(self, first: int, last: int) -> Job:
+        """Rows `first` to `last` of a scored job."""
+        rows = slice(first, last)
+        inputs = tuple(array[rows] for array in self.inputs)
+        return Job(self.head, self.times[rows], inputs, self.fresh and not first, self.raw[:, rows])
+
 
 class Head(Protocol):
     """One monitor's part of a detector: state, learned arrays, explanations. Scoring is the bank's."""
@@ -59,9 +80,18 @@ class Head(Protocol):
     width: int  # columns
     graph: str  # file name in models/graphs
     still: str  # what it makes of a column that never moved while learning, as a phrase
-    calibration: Calibration  # once armed
+    calibration: Calibration  # once armed: the reference edges, until they are moved
     bank: Bank | None
     seat: int
+
+    @property
+    def shares(self) -> Hashable:
+        """Heads that say the same here share a bank."""
+        ...
+
+    def make_bank(self) -> Bank:
+        """A bank for heads like this."""
+        ...
 
     def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
         """What these normal rows teach. Pure; raises LearningError."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import MARGIN, Calibration, Sensitivity
-from models.detector import Bank, Job, Learned, LearningError, Shift
+from models.calibration import Calibration
+from models.detector import Bank, Job, Learned, LearningError, Normal, Shift
 from models.session import Bound, aligned, open_graph
 from models.window import Array
 
-EDGE = 2.0 / MARGIN["normal"]  # alarm at a mean of six excesses of two mean excesses each
+EDGE = 4 / 3  # the reference edge: a mean of six excesses, of so many mean excesses each
 WARM = 150  # samples whose distances give the first tail
 TAIL_QUANTILE = 0.98
 PRIOR_COUNT, PRIOR_SHARE = 3.0, 0.1  # the first mean excess leans on a tenth of q, as if seen three times
@@ -38,8 +39,8 @@ class Level:
     graph = "level.onnx"
     still = "any movement is strange"
 
-    def __init__(self, width: int, *, sensitivity: Sensitivity = "normal") -> None:
-        self.width, self.sensitivity = width, sensitivity
+    def __init__(self, width: int) -> None:
+        self.width = width
         self._learned: Learned | None = None
         self.calibration = Calibration(())
         self.bank: Bank | None = None
@@ -77,8 +78,17 @@ class Level:
         state["tail"] = np.concatenate([q, beta], axis=1).astype(np.float32)
         pupil.arm(Learned(state, Calibration((EDGE,))))
         pupil.seat = steps.seat(pupil)
-        steps.score([Job(pupil, times[warm:].tolist(), (rows[warm:],))])
-        return Learned(pupil.learned().arrays, Calibration((EDGE,)))
+        rest = Job(pupil, times[warm:].tolist(), (rows[warm:],))
+        steps.score([rest])
+        normal = Normal(rest.raw[0].astype(np.float64) / EDGE)  # each row is scored before it is learned
+        return Learned(pupil.learned().arrays, Calibration((EDGE,)), normal=normal)
+
+    @property
+    def shares(self) -> Hashable:
+        return self.graph
+
+    def make_bank(self) -> LevelBank:
+        return LevelBank()
 
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
@@ -95,7 +105,7 @@ class Level:
                 expected_shape = (self.width, width)
                 raise LearningError(f"learned array {name}: expected finite {expected_shape}, found {found}")
         self._learned = learned
-        self.calibration = learned.calibration.scaled(self.sensitivity)
+        self.calibration = learned.calibration
 
     def learned(self) -> Learned:
         """With the state as it stands now."""
@@ -103,7 +113,7 @@ class Level:
         arrays = dict(self._learned.arrays)
         if isinstance(self.bank, LevelBank):
             arrays.update(self.bank.state(self))
-        return Learned(arrays, self._learned.calibration, self._learned.notes)
+        return replace(self._learned, arrays=arrays)
 
     def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
         """Every row counts; a gap is bridged, for levels, hours and weeks outlast it."""

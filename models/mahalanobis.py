@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import QUANTILE, Calibration, Doubles, Sensitivity, out_of_fold
-from models.detector import Bank, Job, Learned, LearningError, Shift
+from models.calibration import QUANTILE, Calibration, Doubles, out_of_fold
+from models.detector import Bank, Job, Learned, LearningError, Normal, Shift
 from models.learning import smallest_steps
 from models.session import Bound, aligned, open_graph
 from models.window import Array, Tail, sliding_sum
@@ -112,17 +112,22 @@ class Mahalanobis:
     graph = "mahalanobis.onnx"
     still = "cannot be judged"
 
-    def __init__(
-        self, width: int, *, smooth: int, every: int = 1, lag: int = 0, sensitivity: Sensitivity = "normal"
-    ) -> None:
+    def __init__(self, width: int, *, smooth: int, every: int = 1, lag: int = 0) -> None:
         """`smooth` rows are averaged, `every` so many; a level is compared with those `lag` levels apart."""
-        self.width, self.sensitivity = width, sensitivity
+        self.width = width
         self._shape = (smooth, every, lag or max(1, smooth // every), width)
         self._smoother = Smoother(*self._shape)
         self._learned: Learned | None = None
         self.calibration = Calibration(())
         self.bank: Bank | None = None
         self.seat = -1
+
+    @property
+    def shares(self) -> Hashable:
+        return self.graph, self.width
+
+    def make_bank(self) -> MahalanobisBank:
+        return MahalanobisBank(self.width)
 
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
@@ -134,7 +139,7 @@ class Mahalanobis:
         if len(rows) < FEWEST:
             raise LearningError(f"{len(rows)} normal rows are too few to learn from: it takes {FEWEST}")
         steps = smallest_steps(rows)
-        levels, changes = self._smooth_stretches(rows, starts)
+        levels, changes, firsts = self._smooth_stretches(rows, starts)
         fewest = fewest_levels(self._shape[0], self._shape[1])
         if len(levels) < fewest:
             raise LearningError(
@@ -172,8 +177,10 @@ class Mahalanobis:
         jumps = moving & (spread > 0)
         inverse_change = np.divide(1.0, np.maximum(spread, floor), out=np.zeros(self.width), where=jumps)
         guard = (self._shape[0] - 1) // self._shape[1]  # levels that share rows with their neighbour
-        distance_edge = float(np.quantile(out_of_fold(levels, score_with, guard), QUANTILE))
-        jump_edge = JUMP_MARGIN * float(np.abs(changes * inverse_change).max(initial=0.0))
+        distances = out_of_fold(levels, score_with, guard)
+        distance_edge = max(float(np.quantile(distances, QUANTILE)), 1e-6)
+        jumps_seen = np.abs(changes * inverse_change).max(axis=1, initial=0.0)
+        jump_edge = JUMP_MARGIN * float(jumps_seen.max(initial=0.0)) or 1e30
         arrays = {
             "mean": mean[:, None],
             "inverse_scale": inverse[:, None],
@@ -182,8 +189,9 @@ class Mahalanobis:
         }
         return Learned(
             {name: array.astype(np.float32) for name, array in arrays.items()},
-            Calibration((max(distance_edge, 1e-6), jump_edge if jump_edge > 0 else 1e30)),
+            Calibration((distance_edge, jump_edge)),
             notes,
+            normal=Normal(distances / distance_edge, firsts),
         )
 
     def arm(self, learned: Learned) -> None:
@@ -195,7 +203,7 @@ class Mahalanobis:
         }
         _check_shapes(learned.arrays, expected)
         self._learned = learned
-        self.calibration = learned.calibration.scaled(self.sensitivity)
+        self.calibration = learned.calibration
         self._smoother = Smoother(*self._shape)
 
     def learned(self) -> Learned:
@@ -226,15 +234,25 @@ class Mahalanobis:
             for i in np.argsort(-share, kind="stable").tolist()
         ]
 
-    def _smooth_stretches(self, rows: Array, starts: Sequence[int]) -> tuple[Doubles, Doubles]:
-        """Levels, and those changes that had something to compare with, over stretches without a gap."""
-        levels, changes = [], []
+    def _smooth_stretches(
+        self, rows: Array, starts: Sequence[int]
+    ) -> tuple[Doubles, Doubles, tuple[int, ...]]:
+        """Levels, those changes that had something to compare with, and the first level of each stretch without a
+        gap."""
+        levels, changes, firsts, count = [], [], [], 0
         reach = CHANGE_SPANS * self._shape[2]
         for a, b in zip(starts, (*starts[1:], len(rows)), strict=True):
             _, level, change = Smoother(*self._shape).push(rows[a:b], True)
+            if len(level):
+                firsts.append(count)
+            count += len(level)
             levels.append(level)
             changes.append(change[reach:])
-        return np.concatenate(levels).astype(np.float64), np.concatenate(changes).astype(np.float64)
+        return (
+            np.concatenate(levels).astype(np.float64),
+            np.concatenate(changes).astype(np.float64),
+            tuple(firsts),
+        )
 
     def _steady(self, rows: Array, steps: Doubles) -> NDArray[np.bool_]:
         """`(width,)`: columns whose level may be trusted; those that wander only feed the jump."""

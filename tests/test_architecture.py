@@ -21,7 +21,14 @@ ROOT_MODULES = "cli daemon road assemble"
 COMMANDS = "offline recordings checking teaching bench measure weight status starter demo.show"
 READING = "cross_checks config_schema reference"
 CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {READING}".split()}
-PURE = ("agent.alerts", "agent.pipeline", "agent.messages", "agent.payloads", "agent.sentences")
+PURE = (
+    "agent.alerts",
+    "agent.pipeline",
+    "agent.monitor",
+    "agent.messages",
+    "agent.payloads",
+    "agent.sentences",
+)
 CLOCK_THREADS = "time threading queue asyncio subprocess logging"
 INPUT_OUTPUT = "os io shutil tempfile socket ssl select selectors sqlite3 paho yaml psutil"
 

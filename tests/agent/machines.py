@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.alerts import Event, Plan, Rule
-from agent.pipeline import Monitor, Pipeline
+from agent.monitor import Monitor
+from agent.pipeline import Pipeline
 from models.baseline import Baseline
 from models.detector import Head
 from models.features import telemetry

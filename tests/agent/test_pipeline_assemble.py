@@ -9,7 +9,8 @@ import pytest
 
 from agent.assemble import baseline_path, load_baseline, make_monitor, shape_of
 from agent.config import Config, ConfigError, load_text
-from agent.pipeline import Monitor, Pipeline
+from agent.monitor import Monitor
+from agent.pipeline import Pipeline
 from models import baseline as baselines
 from models.baseline import ForeignBaseline
 from sensors.base import Channel, Kind, Reading, Sensor

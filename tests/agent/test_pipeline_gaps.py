@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.alerts import Event, Plan, Rule
-from agent.pipeline import Monitor, Pipeline
+from agent.monitor import Monitor
+from agent.pipeline import Pipeline
 from models.features import telemetry
 from models.mahalanobis import Mahalanobis
 from models.window import Windower

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.alerts import Event, Rule
-from agent.pipeline import Monitor, Pipeline
+from agent.monitor import Monitor
+from agent.pipeline import Pipeline
 from models.level import Level
 from models.mahalanobis import Mahalanobis
 from sensors.base import Reading

@@ -18,7 +18,7 @@ def save(path: Path, what: str, age: int) -> None:
     arrays = {"mean": np.full(3, age, np.float32)}
     learned = Learned(arrays, Calibration((1.0,)), ())
     origin = Origin(rows=10, first=0.0, last=9.0)
-    baselines.save(path, Baseline(learned=learned, origin=origin, detector="level"), {"window": what})
+    baselines.save(path, Baseline(parts={"": learned}, origin=origin, detector="level"), {"window": what})
     os.utime(path, (1e9 - age, 1e9 - age))
 
 

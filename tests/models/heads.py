@@ -15,6 +15,7 @@ from models.mahalanobis import Mahalanobis, MahalanobisBank
 from tests.models.streams import Array, noise
 
 LESSON_ROWS = 600
+EDGE = 1.5  # of the reference edge: where a usual budget has it
 START, STEP_S = 1700000000.0, 60.0
 
 
@@ -39,12 +40,12 @@ KINDS = (
         "mahalanobis of 45",
         45,
         5,
-        lambda: Mahalanobis(45, smooth=5, every=2, lag=9, sensitivity="sensitive"),
+        lambda: Mahalanobis(45, smooth=5, every=2, lag=9),
         lambda: MahalanobisBank(45),
     ),
     Kind("mahalanobis unsmoothed", 3, 1, lambda: Mahalanobis(3, smooth=1), lambda: MahalanobisBank(3)),
     Kind("level of 1", 1, 20, lambda: Level(1), LevelBank),
-    Kind("level of 3", 3, 20, lambda: Level(3, sensitivity="quiet"), LevelBank),
+    Kind("level of 3", 3, 20, lambda: Level(3), LevelBank),
 )
 
 
@@ -79,6 +80,7 @@ def armed(kind: Kind, bank: Bank | None = None, learned: Learned | None = None, 
     """A head with a seat in a bank."""
     head = kind.head()
     head.arm(learned or lesson(kind, seed))
+    head.calibration = head.calibration.at(EDGE)
     head.bank = bank or kind.bank()
     head.seat = head.bank.seat(head)
     return head

@@ -14,19 +14,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import baseline as baselines
-from models.baseline import Baseline, BrokenBaseline, ForeignBaseline, Meta, Origin, load, save
+from models.baseline import (
+    FORMAT,
+    Baseline,
+    BrokenBaseline,
+    ForeignBaseline,
+    Meta,
+    Origin,
+    PartMeta,
+    load,
+    save,
+)
 from models.calibration import Calibration
 from models.detector import Learned
+from models.tail import Tail
 from tests.models.heads import KINDS, Kind, armed, healthy, lesson, scored
 
 BELONGS_TO = {"sensor": "pump", "channels": "temperature [Cel]", "window": "20 rows"}
+TAIL = Tail(0.7, 12.0, 1.25, 600.0)
 ORIGIN = Origin(rows=600, first=1.5, last=1700000000.123456, stuck=3, strays=4, notes=("load never moved",))
 
 
 def baseline_of(kind: Kind) -> Baseline:
     learned = lesson(kind)
     return Baseline(
-        learned=Learned(learned.arrays, learned.calibration, ORIGIN.notes),
+        parts={"": Learned(learned.arrays, learned.calibration, ORIGIN.notes, TAIL)},
         origin=ORIGIN,
         detector=kind.head().detector,
     )
@@ -34,7 +46,9 @@ def baseline_of(kind: Kind) -> Baseline:
 
 def small() -> Baseline:
     arrays = {"mean": np.arange(6, dtype=np.float32).reshape(2, 3)}
-    return Baseline(learned=Learned(arrays, Calibration((1.25, 3e30))), origin=ORIGIN, detector="mahalanobis")
+    return Baseline(
+        parts={"": Learned(arrays, Calibration((1.25, 3e30)))}, origin=ORIGIN, detector="mahalanobis"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -45,6 +59,7 @@ def test_what_was_saved_comes_back_to_the_bit_and_scores_the_same(kind: Kind, tm
     assert after.origin == ORIGIN
     assert after.detector == before.detector
     assert after.learned.calibration == before.learned.calibration
+    assert after.learned.tail == before.learned.tail == TAIL
     assert after.learned.notes == ORIGIN.notes
     assert after.learned.arrays.keys() == before.learned.arrays.keys()
     for name, array in before.learned.arrays.items():
@@ -95,7 +110,7 @@ def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(baselines, "FORMAT", 99)
     save(path, small(), BELONGS_TO)
     monkeypatch.undo()
-    with pytest.raises(ForeignBaseline, match="format 99, this version reads 1"):
+    with pytest.raises(ForeignBaseline, match=f"format 99, this version reads {FORMAT}"):
         load(path, BELONGS_TO)
 
 
@@ -115,7 +130,11 @@ def npy(array: object, allow_pickle: bool = False) -> bytes:
 
 def meta(**changed: object) -> bytes:
     whole = Meta(
-        format=1, detector="level", belongs_to=BELONGS_TO, edges=(2.0,), arrays=("mean",), origin=ORIGIN
+        format=FORMAT,
+        detector="level",
+        belongs_to=BELONGS_TO,
+        parts={"": PartMeta(edges=(2.0,), arrays=("mean",))},
+        origin=ORIGIN,
     )
     fields = {**msgspec.to_builtins(whole), **changed}
     return npy(np.frombuffer(msgspec.json.encode(fields), np.uint8))
@@ -157,9 +176,9 @@ BROKEN = {
     "no meta": zipped(mean=npy(np.zeros(3, np.float32))),
     "meta is no json": zipped(meta=npy(np.frombuffer(b"{", np.uint8))),
     "meta lacks fields": zipped(meta=npy(np.frombuffer(b"{}", np.uint8))),
-    "no edges": zipped(meta=meta(edges=[])),
-    "edges of nothing": zipped(meta=meta(edges=[1.0, 0.0])),
-    "edges that are text": zipped(meta=meta(edges=["wide"])),
+    "no parts": zipped(meta=meta(parts={})),
+    "edges of nothing": zipped(meta=meta(parts={"": {"arrays": ["mean"], "edges": [1.0, 0.0]}})),
+    "edges that are text": zipped(meta=meta(parts={"": {"arrays": ["mean"], "edges": ["wide"]}})),
     "fewer arrays than it had": zipped(meta=meta()),
     "more arrays than it had": zipped(meta=meta(), mean=npy(np.float32(1)), tail=npy(np.float32(1))),
     "text instead of numbers": zipped(meta=meta(), mean=npy(np.array(["a"]))),
@@ -233,9 +252,9 @@ def test_a_digest_names_the_graph_and_what_was_learned_but_not_the_state() -> No
     before = baseline_of(kind)
     head = armed(kind)
     scored(head, [healthy(kind, 100, seed=5)])
-    later = Baseline(learned=head.learned(), origin=ORIGIN, detector="level")
+    later = Baseline(parts={"": head.learned()}, origin=ORIGIN, detector="level")
     assert not (later.learned.arrays["memory"] == before.learned.arrays["memory"]).all()
     assert later.digest("graph") == before.digest("graph")
     assert later.digest("another graph") != before.digest("graph")
-    other = Baseline(learned=lesson(kind, 1), origin=ORIGIN, detector="level")
+    other = Baseline(parts={"": lesson(kind, 1)}, origin=ORIGIN, detector="level")
     assert other.digest("graph") != before.digest("graph")

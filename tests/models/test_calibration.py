@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibration import FOLDS, MARGIN, Calibration, Doubles, out_of_fold
+from models.calibration import FOLDS, Calibration, Doubles, out_of_fold
 from tests.models.streams import noise
 
 
@@ -27,9 +27,8 @@ def test_a_score_at_its_edge_is_a_level_of_one() -> None:
     assert Calibration((4.0, 2.0)).apply(np.array([[4.0, 1.0], [1.0, 2.0]], np.float32)) == [1.0, 1.0]
 
 
-def test_a_quieter_machine_has_wider_edges() -> None:
-    assert MARGIN["sensitive"] < MARGIN["normal"] < MARGIN["quiet"]
-    assert Calibration((2.0, 10.0)).scaled("quiet").edges == (4.0, 20.0)
+def test_edges_move_together() -> None:
+    assert Calibration((2.0, 10.0)).at(2.0).edges == (4.0, 20.0)
 
 
 def test_scores_out_of_fold_never_come_from_a_fit_on_the_same_rows() -> None:

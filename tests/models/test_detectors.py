@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.calibration import Calibration
 from models.detector import Head, Learned, LearningError
-from models.level import Level
 from tests.models.heads import (
     KINDS,
     LESSON_ROWS,
@@ -209,11 +207,9 @@ def test_what_is_no_number_never_scores_as_normal(kind: Kind, value: float) -> N
 
 
 @every_kind
-def test_sensitivity_moves_the_edge_and_nothing_else(kind: Kind) -> None:
-    learned = Learned(lesson(kind).arrays, Calibration((3.0,)))
-    head = kind.head()
-    head.arm(learned)
-    margin = {"sensitive": 1.3, "normal": 1.5, "quiet": 2.0}[head.sensitivity]  # type: ignore[attr-defined]
-    assert head.calibration.edges == (3.0 * margin,)
-    if not isinstance(head, Level):
-        assert head.learned() is learned
+def test_normal_scores_are_those_of_rows_that_were_not_learned(kind: Kind) -> None:
+    normal = lesson(kind).normal
+    assert normal is not None
+    assert len(normal.scores) > 200
+    assert 0.3 < np.quantile(normal.scores, 0.99) < 3
+    assert (normal.scores >= 0).all()

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.calibration import FOLDS, MARGIN, QUANTILE
+from models.calibration import FOLDS, QUANTILE
 from models.detector import LearningError
 from models.mahalanobis import CHANGE_SPANS, JUMP_MARGIN, RIDGE, SHRINKAGE, Mahalanobis, MahalanobisBank
-from tests.models.heads import times_of
+from tests.models.heads import EDGE, times_of
 from tests.models.streams import Array, noise
 
 Doubles = NDArray[np.float64]
@@ -59,6 +59,7 @@ def distances(levels: Doubles, fitted: tuple[Doubles, Doubles, Doubles]) -> Doub
 def head_of(rows: Array, **options: int) -> Mahalanobis:
     head = Mahalanobis(rows.shape[1], smooth=options.get("smooth", SPAN))
     head.arm(head.learn(np.asarray(times_of(len(rows))), rows, [0]))
+    head.calibration = head.calibration.at(EDGE)
     head.bank = bank = MahalanobisBank(rows.shape[1])
     head.seat = bank.seat(head)
     return head
@@ -95,10 +96,10 @@ def test_the_edges_are_a_quantile_out_of_fold_and_the_largest_change_learned() -
         scores.append(distances(known[a:b], fit(np.delete(known, near, axis=0))))
     changes = changes_of(known)
     head = head_of(rig(600))
-    assert head.calibration.edges == pytest.approx(
+    assert head.learned().calibration.edges == pytest.approx(
         (
-            np.quantile(np.concatenate(scores), QUANTILE) * MARGIN["normal"],
-            np.abs(changes / np.sqrt((changes**2).mean(axis=0))).max() * JUMP_MARGIN * MARGIN["normal"],
+            np.quantile(np.concatenate(scores), QUANTILE),
+            np.abs(changes / np.sqrt((changes**2).mean(axis=0))).max() * JUMP_MARGIN,
         ),
         rel=2e-3,
     )

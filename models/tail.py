@@ -1,0 +1,179 @@
+"""The tail of normal scores: how often a healthy machine comes by itself to an alert, and where the edge must
+lie for it to come there as rarely as was asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+HOUR_S, WEEK_S = 3600.0, 7 * 86400.0
+LOOSEST_HZ = 6 / HOUR_S  # more false alarms than that nobody wants, and an alert never clears above its edge
+SUPPORT = 30.0  # with no rate asked for: so many times the normal seen are extrapolated, no further
+SHARE = 0.9  # quantile of the lesson's scores above which the tail begins
+LEAST_THRESHOLD = 0.5  # of the reference edge, where most scores are next to nothing
+# What tails of machines are like before this one has shown its own, worth as many events as PRIOR_EVENTS: with it the
+# false alarms of healthy stretches of pump rigs came as often as stated, after a lesson of 400 rows.
+PRIOR_EVENTS, PRIOR_EXCESS = 10.0, 0.2  # a mean excess of so much of the threshold
+NONE_SEEN = 0.7  # events that stand for "none yet": the median of what may have been
+CAP = 8.0  # mean excesses beyond which an event is no normal one
+Z90 = 1.6449  # standard normal quantile of 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A rate of events per second, with a 90 % interval."""
+
+    low: float
+    rate: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Peaks over a threshold, one for each event and not for each sample (Pickands 1975; Davison and Smith 1990),
+    with exponential excesses and a prior on their mean. In units of the reference edge.
+
+    The predictive probability that an event exceeds x is (1 + x / (n b))^-n for n events of mean excess b: heavier
+    the less was seen, so that little data makes for a wide berth.
+    """
+
+    threshold: float
+    events: float  # seen
+    excess: float  # the sum of their excesses over the threshold
+    seconds: float  # of normal operation in which they were seen
+
+    @property
+    def weight(self) -> float:
+        """Events, and what the prior is worth."""
+        return self.events + PRIOR_EVENTS
+
+    @property
+    def mean_excess(self) -> float:
+        return (self.excess + PRIOR_EVENTS * PRIOR_EXCESS * self.threshold) / self.weight
+
+    @property
+    def cap(self) -> float:
+        """A peak above is no normal one."""
+        return self.threshold + CAP * self.mean_excess
+
+    def edge(self, rate_hz: float) -> float:
+        """The score that normal operation exceeds `rate_hz` times a second; falls strictly with the rate, until it
+        reaches the threshold."""
+        often = max(self.events, NONE_SEEN) / (self.seconds * rate_hz)
+        weight = self.weight
+        return self.threshold + weight * self.mean_excess * math.expm1(math.log(max(1.0, often)) / weight)
+
+    def expected(self, edge: float) -> Expected:
+        """How often normal operation exceeds `edge`: the predictive rate, and from where to where it may lie, by
+        what is not known of how many events there are and how large they are."""
+        over, weight, mean = max(0.0, edge - self.threshold), self.weight, self.mean_excess
+        often = max(self.events, NONE_SEEN) / self.seconds
+        rate = often * math.exp(-weight * math.log1p(over / (weight * mean)))
+        count = math.log(often)
+        few, many = (_gamma_quantile(self.events + 0.5, z) / self.seconds for z in (-Z90, Z90))
+        flat, steep = (_gamma_quantile(weight, z) / (weight * mean) for z in (-Z90, Z90))
+        middle = count - over / mean
+        down = math.hypot(count - math.log(few), over * (steep - 1 / mean))
+        up = math.hypot(math.log(many) - count, over * (1 / mean - flat))
+        low, high = middle - down, middle + up
+        return Expected(min(math.exp(low), rate), rate, max(math.exp(high), rate))
+
+    def supported_hz(self) -> float:
+        """The rate to keep when none was asked for: one a week, or as near as the normal seen supports."""
+        return min(max(1 / WEEK_S, 1 / (SUPPORT * self.seconds)), 1 / HOUR_S)
+
+    def seen(self, peaks: Sequence[float], seconds: float) -> Tail:
+        """With the peaks of further events in `seconds` of normal operation; those above the cap are no such."""
+        normal = [peak for peak in peaks if peak <= self.cap]
+        return replace(
+            self,
+            events=self.events + len(normal),
+            excess=self.excess + sum(peak - self.threshold for peak in normal),
+            seconds=self.seconds + seconds,
+        )
+
+
+class Peaks:
+    """Events of a stream of scores: the highest score that was kept up for `run` rows, between two quiet stretches of
+    `gap` rows. That is what an alert is raised by, with its delays in rows."""
+
+    def __init__(self, threshold: float, run: int, gap: int) -> None:
+        self.threshold, self.run, self.gap = threshold, run, gap
+        self._carry: Doubles = np.empty(0)  # the newest run - 1 scores
+        self._highest = 0.0  # of the event under way; 0 without one
+        self._quiet = 0  # rows since it was last above the threshold
+
+    def push(self, scores: Doubles) -> list[float]:
+        """The peaks of the events that have ended with these consecutive scores `(n,)`."""
+        whole = np.concatenate([self._carry, scores]) if len(self._carry) else scores
+        self._carry = whole[max(0, len(whole) - self.run + 1) :] if self.run > 1 else whole[:0]
+        kept = kept_up(whole, self.run)  # the newest of them belong to `scores`, perhaps not to all of them
+        above = np.flatnonzero(kept > self.threshold)
+        if not len(above):
+            self._quiet += len(scores)
+            return self._ended() if self._quiet > self.gap else []
+        rows = above + (len(scores) - len(kept))  # row in `scores` of each
+        ended: list[float] = []
+        latest = -1 - self._quiet
+        for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) > self.gap + 1) + 1):
+            if int(rows[part[0]]) - latest - 1 > self.gap:
+                ended += self._ended()
+            self._highest = max(self._highest, float(kept[above[part]].max()))
+            latest = int(rows[part[-1]])
+        self._quiet = len(scores) - 1 - latest
+        return ended + (self._ended() if self._quiet > self.gap else [])
+
+    def quiet(self, rows: int) -> list[float]:
+        """The same as pushing so many scores none of which exceeds the threshold, but for what is carried on."""
+        self._carry = self._carry[:0]
+        self._quiet += rows
+        return self._ended() if self._highest and self._quiet > self.gap else []
+
+    def interrupted(self) -> list[float]:
+        """The stream broke: what was under way has ended."""
+        self._carry = self._carry[:0]
+        return self._ended()
+
+    def _ended(self) -> list[float]:
+        peaks = [self._highest] if self._highest else []
+        self._highest = 0.0
+        return peaks
+
+
+def kept_up(scores: Doubles, run: int) -> Doubles:
+    """`(n - run + 1,)`: the least of each `run` consecutive scores; empty when there are fewer."""
+    if len(scores) < run:
+        return scores[:0]
+    least, span = scores, 1
+    while span < run:
+        step = min(span, run - span)
+        least = np.minimum(least[:-step], least[step:])
+        span += step
+    return least
+
+
+def fit(stretches: Iterable[Doubles], period_s: float, run: int, gap: int) -> Tail:
+    """The tail of the scores of normal operation, in unbroken stretches with a score each `period_s`, for alerts that
+    need `run` rows above their edge and clear after `gap` rows."""
+    pieces = [piece for piece in stretches if len(piece)]
+    kept = [kept_up(piece, run) for piece in pieces]
+    together = np.concatenate([piece for piece in kept if len(piece)] or [np.zeros(1)])
+    threshold = max(LEAST_THRESHOLD, float(np.quantile(together, SHARE)))
+    events = Peaks(threshold, run, gap)
+    peaks: list[float] = []
+    for piece in pieces:
+        peaks += events.push(piece) + events.interrupted()
+    excess = sum(peak - threshold for peak in peaks)
+    return Tail(threshold, float(len(peaks)), excess, period_s * sum(len(piece) for piece in pieces))
+
+
+def _gamma_quantile(shape: float, z: float) -> float:
+    """Of a gamma distribution of scale 1, where the normal one has `z`: Wilson and Hilferty, PNAS 17 (1931) 684."""
+    ninth = 1 / (9 * shape)
+    return shape * max(1e-3, 1 - ninth + z * math.sqrt(ninth)) ** 3
