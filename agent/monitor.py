@@ -240,7 +240,7 @@ class Monitor:
             self._learner = Learner(learner.needed, learner.width)
             return
         if learned.normal is not None:
-            tail = fit(learned.normal.stretches(), self.plan.hop_s, *self._delays)
+            tail = fit(learned.normal.stretches(), self.plan.hop_s, *self._delays, learned.normal.prior)
             learned = replace(learned, tail=tail, normal=None)
         names = [self._features.columns[i].name for i in lesson.still]
         notes = learned.notes

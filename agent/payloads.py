@@ -82,10 +82,6 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     moved: Annotated[list[Moved], Meta(description="what left normal, the most first")]
     model: Model | None
     plan: Plan | None
-    note: Annotated[
-        str, Meta(description="what is wrong with the sensor, or why an alert was given up; may be empty")
-    ]
-    sentence: Annotated[str, Meta(description="all of this for a person, in English")]
     fault: Annotated[
         str, Meta(description="name of the fault where it has one: stuck, outer race; may be empty")
     ] = ""
@@ -93,6 +89,10 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
         str, Meta(description="operating state of the machine; empty where it has one only")
     ] = ""
     evidence: Annotated[str, Meta(description="file that holds what was seen; empty without one")] = ""
+    note: Annotated[
+        str, Meta(description="what is wrong with the sensor, or why an alert was given up; may be empty")
+    ]
+    sentence: Annotated[str, Meta(description="all of this for a person, in English")]
     clock: ClockReading | UnsetType = UNSET  # absent from what a replay writes
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from agent.alerts import Event
 from agent.assemble import make_monitor
 from agent.config import MonitorConfig
-from agent.pipeline import Monitor, Pipeline
+from agent.monitor import Monitor
+from agent.pipeline import Pipeline
 from models.detector import Job
 from sensors.base import Channel, Kind, Reading, Sensor
 
@@ -81,7 +82,7 @@ def walk(
     monitor = make_monitor(config, sensor)
     pipeline = Pipeline([monitor])
     ear = _Ear(len(times))
-    ear.listen(monitor)
+    monitor.listener = ear.hear
     walked = Walk(times, ear.levels, ear.raw, np.zeros(len(times), bool), [], monitor, 0.0)
     cpu = 0.0
     for start, stop in cuts(times, rate_hz, block):
@@ -121,16 +122,6 @@ class _Ear:
         self.raw = np.empty((0, rows))
         self.reading: Reading | None = None
         self.row = 0  # of the reading's first sample
-
-    def listen(self, monitor: Monitor) -> None:
-        """Until a monitor takes a listener, stand between it and what it settles."""
-        settle = monitor.settle
-
-        def heard(job: Job) -> list[Event]:
-            self.hear(job, monitor.head.calibration.apply(job.raw))
-            return settle(job)
-
-        monitor.settle = heard  # type: ignore[method-assign]
 
     def hear(self, job: Job, levels: Sequence[float]) -> None:
         if not len(self.raw):

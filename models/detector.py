@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration
-from models.tail import Tail
+from models.tail import Prior, Tail
 from models.window import Array
 
 UNSCORED: Array = np.empty((0, 0), np.float32)
@@ -27,6 +27,7 @@ class Normal:
 
     scores: NDArray[np.float64]  # (n,)
     starts: tuple[int, ...] = (0,)  # first score of each unbroken stretch
+    prior: Prior | None = None
 
     def stretches(self) -> list[NDArray[np.float64]]:
         return np.split(self.scores, list(self.starts[1:]))

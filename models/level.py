@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from models.calibration import Calibration
 from models.detector import Bank, Job, Learned, LearningError, Normal, Shift
 from models.session import Bound, aligned, open_graph
+from models.tail import Prior
 from models.window import Array
 
 EDGE = 4 / 3  # the reference edge: a mean of six excesses, of so many mean excesses each
+USUAL = Prior(
+    0.75, 0.35
+)  # its tail, much the same on most slow channels of the NAB: it measures by mean excesses
 WARM = 150  # samples whose distances give the first tail
 TAIL_QUANTILE = 0.98
 PRIOR_COUNT, PRIOR_SHARE = 3.0, 0.1  # the first mean excess leans on a tenth of q, as if seen three times
@@ -80,7 +84,8 @@ class Level:
         pupil.seat = steps.seat(pupil)
         rest = Job(pupil, times[warm:].tolist(), (rows[warm:],))
         steps.score([rest])
-        normal = Normal(rest.raw[0].astype(np.float64) / EDGE)  # each row is scored before it is learned
+        # Each row is scored before it is learned.
+        normal = Normal(rest.raw[0].astype(np.float64) / EDGE, prior=USUAL)
         return Learned(pupil.learned().arrays, Calibration((EDGE,)), normal=normal)
 
     @property

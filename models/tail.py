@@ -19,7 +19,7 @@ SHARE = 0.9  # quantile of the lesson's scores above which the tail begins
 LEAST_THRESHOLD = 0.5  # of the reference edge, where most scores are next to nothing
 # What tails of machines are like before this one has shown its own, worth as many events as PRIOR_EVENTS: with it the
 # false alarms of healthy stretches of pump rigs came as often as stated, after a lesson of 400 rows.
-PRIOR_EVENTS, PRIOR_EXCESS = 10.0, 0.2  # a mean excess of so much of the threshold
+PRIOR_EVENTS, PRIOR_SHARE = 10.0, 0.2  # a mean excess of so much of the threshold
 NONE_SEEN = 0.7  # events that stand for "none yet": the median of what may have been
 CAP = 8.0  # mean excesses beyond which an event is no normal one
 Z90 = 1.6449  # standard normal quantile of 0.95
@@ -47,6 +47,7 @@ class Tail:
     events: float  # seen
     excess: float  # the sum of their excesses over the threshold
     seconds: float  # of normal operation in which they were seen
+    usual: float  # the mean excess it is taken to have before it has shown its own
 
     @property
     def weight(self) -> float:
@@ -55,7 +56,7 @@ class Tail:
 
     @property
     def mean_excess(self) -> float:
-        return (self.excess + PRIOR_EVENTS * PRIOR_EXCESS * self.threshold) / self.weight
+        return (self.excess + PRIOR_EVENTS * self.usual) / self.weight
 
     @property
     def cap(self) -> float:
@@ -158,19 +159,35 @@ def kept_up(scores: Doubles, run: int) -> Doubles:
     return least
 
 
-def fit(stretches: Iterable[Doubles], period_s: float, run: int, gap: int) -> Tail:
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known of a detector's scores before it has seen a machine, in units of its reference edge: scores that
+    are measured against the machine's own have much the same tail everywhere."""
+
+    threshold: float
+    excess: float  # mean
+
+
+def fit(
+    stretches: Iterable[Doubles], period_s: float, run: int, gap: int, prior: Prior | None = None
+) -> Tail:
     """The tail of the scores of normal operation, in unbroken stretches with a score each `period_s`, for alerts that
-    need `run` rows above their edge and clear after `gap` rows."""
+    need `run` rows above their edge and clear after `gap` rows. With a prior, a lesson's excess counts up to CAP times
+    what the prior says: one that was scored before the detector had found its measure says little."""
     pieces = [piece for piece in stretches if len(piece)]
-    kept = [kept_up(piece, run) for piece in pieces]
-    together = np.concatenate([piece for piece in kept if len(piece)] or [np.zeros(1)])
-    threshold = max(LEAST_THRESHOLD, float(np.quantile(together, SHARE)))
-    events = Peaks(threshold, run, gap)
+    if prior is None:
+        kept = np.concatenate([np.zeros(1), *(kept_up(piece, run) for piece in pieces)])[1:]
+        threshold = max(LEAST_THRESHOLD, float(np.quantile(kept, SHARE)) if len(kept) else 0.0)
+        prior, largest = Prior(threshold, PRIOR_SHARE * threshold), math.inf
+    else:
+        largest = CAP * prior.excess
+    events = Peaks(prior.threshold, run, gap)
     peaks: list[float] = []
     for piece in pieces:
         peaks += events.push(piece) + events.interrupted()
-    excess = sum(peak - threshold for peak in peaks)
-    return Tail(threshold, float(len(peaks)), excess, period_s * sum(len(piece) for piece in pieces))
+    excess = sum(min(peak - prior.threshold, largest) for peak in peaks)
+    seconds = period_s * max(1, sum(len(piece) for piece in pieces))
+    return Tail(prior.threshold, float(len(peaks)), excess, seconds, prior.excess)
 
 
 def _gamma_quantile(shape: float, z: float) -> float:

@@ -29,7 +29,7 @@ CONFIG: dict[str, Any] = {
         "motor": {"driver": "synthetic", "speed": 15},
     },
     "monitors": {
-        "pump": {"sensor": "pump", "learn": "300 rows"},
+        "pump": {"sensor": "pump", "learn": "300 rows", "sensitivity": "normal"},
         "one": {"sensor": "pump", "channels": ["c1"], "detector": "level", "learn": "300 rows"},
         "board": {"sensor": "board"},
         "motor": {"sensor": "motor", "learn": "25 s"},

@@ -31,7 +31,7 @@ from models.tail import Tail
 from tests.models.heads import KINDS, Kind, armed, healthy, lesson, scored
 
 BELONGS_TO = {"sensor": "pump", "channels": "temperature [Cel]", "window": "20 rows"}
-TAIL = Tail(0.7, 12.0, 1.25, 600.0)
+TAIL = Tail(0.7, 12.0, 1.25, 600.0, 0.14)
 ORIGIN = Origin(rows=600, first=1.5, last=1700000000.123456, stuck=3, strays=4, notes=("load never moved",))
 
 

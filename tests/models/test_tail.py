@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from models.tail import HOUR_S, LOOSEST_HZ, WEEK_S, Peaks, Tail, fit, kept_up
 
-tails = st.builds(Tail, st.floats(0.5, 2), st.floats(0, 1e4), st.floats(0, 1e3), st.floats(10, 1e8))
+tails = st.builds(
+    Tail, st.floats(0.5, 2), st.floats(0, 1e4), st.floats(0, 1e3), st.floats(10, 1e8), st.floats(0.05, 1)
+)
 rates = st.floats(1 / (1000 * WEEK_S), LOOSEST_HZ)
 
 
@@ -32,7 +34,7 @@ def test_the_rate_expected_at_an_edge_is_the_one_that_was_asked_for(tail: Tail, 
 
 
 def test_the_less_was_seen_the_wider_the_berth_and_the_interval() -> None:
-    little, much = Tail(1.0, 10, 2.0, 3600.0), Tail(1.0, 1000, 200.0, 360_000.0)
+    little, much = Tail(1.0, 10, 2.0, 3600.0, 0.2), Tail(1.0, 1000, 200.0, 360_000.0, 0.2)
     assert little.edge(1 / WEEK_S) > much.edge(1 / WEEK_S)
     wide, narrow = (tail.expected(tail.edge(1 / WEEK_S)) for tail in (little, much))
     assert wide.high / wide.low > 10 * narrow.high / narrow.low
@@ -105,12 +107,12 @@ def test_events_are_those_of_the_definition_however_the_stream_is_cut(
 
 
 def test_what_is_far_beyond_normal_is_not_learned_as_normal() -> None:
-    tail = Tail(1.0, 50, 10.0, 3600.0)
+    tail = Tail(1.0, 50, 10.0, 3600.0, 0.2)
     assert tail.seen([100.0], 60.0).events == 50
     assert tail.seen([1.1], 60.0).events == 51
 
 
 def test_with_nothing_asked_the_rate_is_what_the_normal_seen_supports() -> None:
-    assert Tail(1.0, 5, 1.0, 60.0).supported_hz() == 1 / HOUR_S
-    assert Tail(1.0, 5, 1.0, 2 * HOUR_S).supported_hz() == pytest.approx(1 / (60 * HOUR_S))
-    assert Tail(1.0, 5, 1.0, 30 * WEEK_S).supported_hz() == 1 / WEEK_S
+    assert Tail(1.0, 5, 1.0, 60.0, 0.2).supported_hz() == 1 / HOUR_S
+    assert Tail(1.0, 5, 1.0, 2 * HOUR_S, 0.2).supported_hz() == pytest.approx(1 / (60 * HOUR_S))
+    assert Tail(1.0, 5, 1.0, 30 * WEEK_S, 0.2).supported_hz() == 1 / WEEK_S
