@@ -14,6 +14,7 @@ from agent.cross_checks import cross_check
 from agent.forms import About, Frozen, Walk
 from agent.names import EntryName, Host, Name, Prefix, host_name
 from agent.quantities import ANGLE, DURATION, FREQUENCY, LENGTH, PER_HOUR, RATE, SIZE, SPAN, Span
+from agent.states_config import StatesConfig
 from agent.yaml_lines import Located, Mistake, alternatives, merge, quoted, read
 
 DEFAULT_PATH = Path("/etc/tocsin/tocsin.yaml")
@@ -257,6 +258,14 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
     ] = 10.0
     bearing: Annotated[
         BearingConfig | None, About("The bearing to look for faults of; vibration only.", default="none")
+    ] = None
+    states: Annotated[
+        StatesConfig | None,
+        About(
+            "The machine's operating states: `none`, or the settings below.",
+            default="found while learning",
+            role="switch",
+        ),
     ] = None
     alert: Annotated[AlertConfig, About("When it alerts.")] = AlertConfig()
 

@@ -49,6 +49,8 @@ def _setting(setting: Setting) -> dict[str, Any]:
         found = _section(base)
         if about.role == "switch":
             found["type"] = [*found["type"], "boolean"]
+            if hasattr(base, "off"):
+                found = {"anyOf": [found, {"const": "none"}]}
     elif form is not None:
         found = {"type": ["string", "number"], "examples": [form.form]}
     else:

@@ -35,7 +35,7 @@ class About:
     """What a setting means, and the limits of its value.
 
     `role`: "name" is filled with the entry's key, "rest" gathers the keys that are not settings of ours, and
-    a "switch" is a mapping that may also be written true or false.
+    a "switch" is a mapping that may also be written true or false (`none`).
     """
 
     text: str
@@ -162,8 +162,13 @@ class Walk:
     def _value(self, setting: Setting, node: Located, path: str) -> object | None:
         """The value, or None where it is wrong."""
         if _is_struct(setting.base) and setting.form is None:
-            if setting.about.role == "switch" and isinstance(node.value, bool):
-                return cast(object, setting.base()) if node.value else None
+            if setting.about.role == "switch" and (isinstance(node.value, bool) or node.text == "none"):
+                off = getattr(
+                    setting.base, "off", None
+                )  # what false stands for, where that is not the default
+                if node.value is True:
+                    return cast(object, setting.base())
+                return None if off is None else cast(object, setting.base(**off))
             return self.struct(setting.base, node, path)
         if get_origin(setting.base) is dict:
             return self._entries(setting, node, path)

@@ -145,8 +145,12 @@ def _form(setting: Setting) -> str:
     elif get_origin(setting.base) is tuple:
         text = "list of names"
     else:
-        text = words.get(setting.base, "`true` or mapping" if setting.about.role == "switch" else "mapping")
+        text = words.get(setting.base, _switch(setting) if setting.about.role == "switch" else "mapping")
     return text + _limits(setting)
+
+
+def _switch(setting: Setting) -> str:
+    return "`none` or mapping" if hasattr(setting.base, "off") else "`true` or mapping"
 
 
 def _limits(setting: Setting) -> str:

@@ -240,16 +240,16 @@ SCHEDULED: dict[str, object] = {
 
 
 @settings(deadline=None, max_examples=10)
-@given(block_s=st.floats(1.0, 5000.0), rate_hz=st.sampled_from([1.0, 50.0]))
+@given(block_s=st.floats(20.0, 5000.0), rate_hz=st.sampled_from([1.0, 50.0]))
 def test_no_block_size_changes_a_day_of_shifts(block_s: float, rate_hz: float) -> None:
     faults = (
-        Fault("looseness", at_s=1500.0),
-        Fault("stuck", 2000.0, 300.0, channel="load"),
-        Fault("dropout", 2200.0, severity=0.4),
+        Fault("looseness", at_s=30.0),
+        Fault("stuck", 40.0, 30.0, channel="load"),
+        Fault("dropout", 44.0, severity=0.4),
     )
     options: dict[str, object] = {"output": "telemetry", "duty": "shifts", "rate_hz": rate_hz}
-    options["duration_s"] = 10_000 / rate_hz
-    whole = samples(*faults, **options, block_s=10_000.0)
+    options["duration_s"] = 5000 / rate_hz
+    whole = samples(*faults, **options, block_s=5000.0)
     np.testing.assert_array_equal(samples(*faults, **options, block_s=block_s), whole)
 
 

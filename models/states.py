@@ -1,0 +1,198 @@
+"""Operating states: the few ways a machine is run, told from the channels that drive it.
+
+A state is a box over the state channels: from settings (`declared`), or found in a lesson (`models.state_finding`).
+Only state channels decide: a fault that shows elsewhere can never look like another state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.window import Array
+
+MOST = 6  # states
+CLEAR = 1.5  # a gap is clear when it is so many times as wide as the values on either side are spread (q05 to q95)
+IN_GAP = 0.01  # share of rows that may lie in a gap: those seen on the way from one side to the other
+APART = 2  # smallest steps of a channel by which values must be spread at least, so that steps are no gaps
+MARGIN, LINGER = (
+    0.25,
+    0.1,
+)  # of the gap to the nearest state: how far a box reaches beyond its rows, and is left later
+OUTER = 0.005  # quantile of a state's rows that its box begins at
+ALONE = 0.1  # of its value, how far the box of an only state reaches, if its rows are spread less
+RETURNS = 2  # changes to and fro before a channel that is not known to drive the machine may tell its states
+QUICKEST = 5  # rows in a state before it is believed
+EASE = 0.02  # of a given threshold, by which a state is left later than it is entered
+DRIVING_UNITS = ("Hz", "/min", "1/min", "rpm", "{rpm}", "{#}/min")
+DRIVING_NAMES = (
+    "speed",
+    "rpm",
+    "load",
+    "torque",
+    "power",
+    "frequency",
+    "switch",
+    "state",
+    "mode",
+    "running",
+    "setpoint",
+)
+
+Doubles = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A column that may tell the states."""
+
+    column: int
+    name: str
+    unit: str
+    logarithm: bool = False  # the column is the natural logarithm of a quantity in `unit`
+
+    @property
+    def driving(self) -> bool:
+        """Whether name or unit say that it is what the machine is asked to do, rather than what it makes of it."""
+        words = self.name.lower().replace("_", " ").replace("-", " ").split()
+        return self.unit in DRIVING_UNITS or any(word in words for word in DRIVING_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Boxes over the state channels: entered through `low` and `high`, left `linger` later."""
+
+    channels: tuple[Candidate, ...]
+    low: Doubles  # (states, channels)
+    high: Doubles
+    centre: Doubles  # (states, channels) for names; NaN where a box has none
+    margin: Doubles  # (channels,): how far a new box reaches beyond its rows
+    linger: Doubles  # (channels,)
+    settle: tuple[int, ...]  # rows after entering each state that are not judged
+    open: bool  # what lies in no box is a state not seen yet; else it belongs to the nearest
+    names: tuple[str, ...] = ()  # given ones, in the order of the states; the others are numbered
+
+    @property
+    def count(self) -> int:
+        return len(self.low)
+
+    def name(self, state: int) -> str:
+        """ "idle" where that was given, else "state 2 (speed 24.7 Hz, load 70 %)"."""
+        if state < len(self.names):
+            return self.names[state]
+        values = []
+        for channel, value in zip(self.channels, self.centre[state].tolist(), strict=True):
+            if np.isfinite(value):
+                shown = float(np.exp(value)) if channel.logarithm else value
+                shown = 0.0 if abs(shown) < 1e-3 * self._widest(channel) else shown
+                values.append(
+                    f"{channel.name} {shown:.3g}" + (f" {channel.unit}" if channel.unit != "1" else "")
+                )
+        return f"state {state + 1}" + (f" ({', '.join(values)})" if values else "")
+
+    def _widest(self, channel: Candidate) -> float:
+        """The largest value of a channel among the centres, against which a value is nothing."""
+        values = np.abs(self.centre[:, self.channels.index(channel)])
+        if channel.logarithm:
+            return 0.0
+        return float(np.nanmax(values, initial=0.0)) * 5  # 0.5 % of the largest is shown as nothing
+
+    def of(self, rows: Array) -> Doubles:
+        """The state channels of rows of features, (n, channels)."""
+        return rows[:, [channel.column for channel in self.channels]].astype(np.float64)
+
+    def inside(self, values: Doubles, state: int, *, lingering: bool) -> NDArray[np.bool_]:
+        """`(n,)`: rows of `of` within a box."""
+        more = self.linger if lingering else 0.0
+        within = (values >= self.low[state] - more) & (values <= self.high[state] + more)
+        inside: NDArray[np.bool_] = within.all(axis=1)
+        return inside
+
+    def entered(self, values: Doubles) -> Labels:
+        """`(n,)`: the first state whose box holds each row, -1 for none."""
+        labels = np.full(len(values), -1)
+        for state in reversed(range(self.count)):
+            labels[self.inside(values, state, lingering=False)] = state
+        return labels
+
+    def nearest(self, values: Doubles) -> Labels:
+        """`(n,)`: the state whose box lies nearest, in margins."""
+        apart = np.maximum(self.low[:, None] - values, values - self.high[:, None])
+        distance = (np.maximum(apart, 0.0) / np.maximum(self.margin, 1e-12)).max(axis=2)
+        labels: Labels = distance.argmin(axis=0)
+        return labels
+
+    def grown(self, values: Doubles, settle: int) -> States:
+        """With one state more, around these rows of `of`."""
+        return replace(
+            self,
+            low=np.vstack([self.low, values.min(axis=0) - self.margin]),
+            high=np.vstack([self.high, values.max(axis=0) + self.margin]),
+            centre=np.vstack([self.centre, np.median(values, axis=0)]),
+            settle=(*self.settle, settle),
+        )
+
+    def with_settle(self, settle: Sequence[int]) -> States:
+        return replace(self, settle=tuple(settle))
+
+    @property
+    def rounded(self) -> States:
+        """As a baseline will keep them, so that a restart changes nothing."""
+        low, high, centre, margin, linger = (
+            getattr(self, name).astype(np.float32).astype(np.float64) for name in _KEPT
+        )
+        return replace(self, low=low, high=high, centre=centre, margin=margin, linger=linger)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What a baseline keeps of them; `restored` is the way back."""
+        kept = {name: getattr(self, name).astype(np.float32) for name in _KEPT}
+        kept["settle"] = np.array(self.settle, np.float32)
+        kept["open"] = np.array([self.open], np.float32)
+        kept["column"] = np.array([channel.column for channel in self.channels], np.float32)
+        return kept
+
+
+_KEPT = ("low", "high", "centre", "margin", "linger")
+
+
+def restored(
+    arrays: Mapping[str, NDArray[Any]], candidates: Iterable[Candidate], names: Sequence[str]
+) -> States:
+    """The states that `arrays` came from. Raises ValueError when they do not belong to these candidates."""
+    of = {candidate.column: candidate for candidate in candidates}
+    try:
+        channels = tuple(of[int(column)] for column in arrays["column"])
+        kept = {name: arrays[name].astype(np.float64) for name in _KEPT}
+        settle, open_ = tuple(int(rows) for rows in arrays["settle"]), bool(arrays["open"][0])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"its states cannot be read ({error!r})") from None
+    shapes = {(len(settle), len(channels))}
+    if {kept[name].shape for name in ("low", "high", "centre")} != shapes or not settle:
+        raise ValueError("its states do not fit together")
+    if {kept[name].shape for name in ("margin", "linger")} != {(len(channels),)}:
+        raise ValueError("its states do not fit together")
+    return States(channels, **kept, settle=settle, open=open_, names=tuple(names))
+
+
+Bounds = Mapping[Candidate, tuple[float, float]]  # of each channel that a state's condition names
+
+
+def declared(conditions: Sequence[Bounds], names: Sequence[str], settle: int) -> States:
+    """States as a person wrote them; a row that meets none of the conditions has no state."""
+    channels = tuple(dict.fromkeys(channel for bounds in conditions for channel in bounds))
+    low = np.array(
+        [[bounds.get(channel, (-np.inf, np.inf))[0] for channel in channels] for bounds in conditions]
+    )
+    high = np.array(
+        [[bounds.get(channel, (-np.inf, np.inf))[1] for channel in channels] for bounds in conditions]
+    )
+    edges = np.abs(np.concatenate([low, high]))
+    ease = EASE * np.where(np.isfinite(edges), edges, 0.0).max(axis=0)
+    none = np.full(low.shape, np.nan)
+    waits = (settle,) * len(conditions)
+    return States(channels, low, high, none, ease, ease, waits, True, tuple(names)).rounded
