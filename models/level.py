@@ -15,7 +15,7 @@ from models.session import Bound, aligned, open_graph
 from models.tail import Prior
 from models.window import Array
 
-EDGE = 4 / 3  # the reference edge: a mean of six excesses, of so many mean excesses each
+EDGE = 4 / 3  # the reference edge: so many mean excesses, in the mean of the distances
 USUAL = Prior(
     0.75, 0.35
 )  # its tail, much the same on most slow channels of the NAB: it measures by mean excesses
@@ -25,18 +25,27 @@ PRIOR_COUNT, PRIOR_SHARE = 3.0, 0.1  # the first mean excess leans on a tenth of
 LEAST_Q = 0.05  # in standardised units
 HOUR_S, HOURS, WEEK_HOURS = 3600.0, 24, 168
 TABLE = 2 * (HOURS + WEEK_HOURS)  # for each slot its mean, then for each slot how often it was seen
-WIDTHS = {"table": TABLE, "memory": 10, "tail": 12}  # of the state that is saved
-CARRIED = {"profile": 4, "memory": 10, "tail": 12}  # of the state that goes through the graph
+LAGS, GAP, MATURE = 144, 20, 30  # as in the graph; a comparison means something after so many samples
+APART, DISTANCES = 6, 8
+WIDTHS: dict[str, tuple[int, ...]] = {  # of the state that is saved
+    "table": (TABLE,),
+    "memory": (10,),
+    "past": (2, GAP + LAGS - 1),
+    "unlike": (2, LAGS),
+    "tail": (2 * DISTANCES,),
+}
+# Of the state that goes through the graph.
+CARRIED = {"profile": (4,), **{name: shape for name, shape in WIDTHS.items() if name != "table"}}
 FEWEST = 20  # rows to learn from
 FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
 
 
 class Level:
-    """A step graph with state: each sample of each channel moves it on, and gives the mean excess of six
-    distances.
+    """A step graph with state: each sample of each channel moves it on, and gives the mean excess of eight
+    distances: how far the level lies from the long one, and how unlike the newest samples are to the past.
 
-    Does badly on channels whose shape changes while their level does not, and in the first day or week of
-    a channel with seasons, before its profile is known.
+    Does badly in the first day or week of a channel with seasons, before its profile is known, and where a
+    level creeps for longer than a thousand samples.
     """
 
     detector = "level"
@@ -61,17 +70,22 @@ class Level:
         arrays = {
             "median": median[:, None].astype(np.float32),
             "inverse_scale": (1 / scale[:, None]).astype(np.float32),
-            **{name: np.zeros((self.width, width), np.float32) for name, width in WIDTHS.items()},
+            **{name: np.zeros((self.width, *shape), np.float32) for name, shape in WIDTHS.items()},
         }
         arrays["tail"][:] = 1e9  # no excess until the first distances are known
         pupil, steps = Level(self.width), LevelBank()
         pupil.arm(Learned(arrays, Calibration((EDGE,))))
         pupil.bank, pupil.seat = steps, steps.seat(pupil)
         warm = min(WARM, len(rows) // 2)
-        distances = np.empty((warm, self.width, 6))
+        distances = np.empty((warm, self.width, DISTANCES))
         for i in range(warm):
             steps.score([Job(pupil, [float(times[i])], (rows[i : i + 1],))])
             distances[i] = steps.distances(pupil)
+            known = max(
+                0, i - GAP - MATURE + 1
+            )  # lags that have had their time; before, the past is all zeros
+            unlike = steps.state(pupil)["unlike"][:, :, :known]
+            distances[i, :, APART:] = np.sqrt(unlike.min(axis=2)) if known else 0.0
         q = np.quantile(distances, TAIL_QUANTILE, axis=0)
         over = distances > q
         excess = np.where(over, distances - q, 0.0).sum(axis=0)
@@ -102,13 +116,11 @@ class Level:
         return self._learned.arrays
 
     def arm(self, learned: Learned) -> None:
-        expected = {"median": 1, "inverse_scale": 1, **WIDTHS}
-        for name, width in expected.items():
-            array = learned.arrays.get(name)
-            if array is None or array.shape != (self.width, width) or not np.isfinite(array).all():
+        for name, shape in {"median": (1,), "inverse_scale": (1,), **WIDTHS}.items():
+            array, expected = learned.arrays.get(name), (self.width, *shape)
+            if array is None or array.shape != expected or not np.isfinite(array).all():
                 found = "nothing" if array is None else array.shape
-                expected_shape = (self.width, width)
-                raise LearningError(f"learned array {name}: expected finite {expected_shape}, found {found}")
+                raise LearningError(f"learned array {name}: expected finite {expected}, found {found}")
         self._learned = learned
         self.calibration = learned.calibration
 
@@ -164,20 +176,18 @@ class LevelBank:
             for name in ("median", "inverse_scale"):
                 self._fixed[name][rows] = arrays[name]
             self._table[rows] = state.get("table", arrays["table"])
-            for name in ("memory", "tail"):
-                self._sets[0][name][rows] = state.get(name, arrays[name])
+            for name in WIDTHS:
+                if name != "table":
+                    self._sets[0][name][rows] = state.get(name, arrays[name])
         return number
 
     def state(self, head: Level) -> dict[str, NDArray[Any]]:
-        """The head's table, memory and tail as they stand."""
+        """The head's state as it stands."""
         seat = self._heads.index(head)
         rows, state = self._rows[seat], self._sets[self._now]
         self._store(rows, seat)
-        return {
-            "table": self._table[rows].copy(),
-            "memory": state["memory"][rows].copy(),
-            "tail": state["tail"][rows].copy(),
-        }
+        carried = {name: array[rows].copy() for name, array in state.items() if name != "profile"}
+        return {"table": self._table[rows].copy(), **carried}
 
     def score(self, jobs: Sequence[Job]) -> None:
         """`raw` is `(1 + 3 * channels, n)`: the largest score, then of each channel its score, its short
@@ -213,7 +223,7 @@ class LevelBank:
                 raw[1 + 2 * width :, t] = apart[rows, 0]
 
     def distances(self, head: Level) -> NDArray[np.float32]:
-        """`(channels, 6)`: distances of the latest step."""
+        """`(channels, 8)`: distances of the latest step."""
         return self._out["distance"][self._rows[head.seat]]
 
     def _place(self, rows: slice, seat: int, time: float) -> None:
@@ -246,11 +256,11 @@ class LevelBank:
             "inverse_scale": aligned(channels, 1),
         }
         self._table = np.zeros((channels, TABLE), np.float32)
-        self._sets = [{name: aligned(channels, width) for name, width in CARRIED.items()} for _ in range(2)]
+        self._sets = [{name: aligned(channels, *shape) for name, shape in CARRIED.items()} for _ in range(2)]
         self._out = {
             "score": aligned(channels, 1),
-            "distance": aligned(channels, 6),
-            "apart": aligned(channels, 6),
+            "distance": aligned(channels, DISTANCES),
+            "apart": aligned(channels, APART),
         }
         self._now = 0
         self._hours: list[int | None] = [None] * len(self._heads)

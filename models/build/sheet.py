@@ -59,11 +59,11 @@ class Sheet:
         self._nodes.append(helper.make_node(operator, names, [result], **attributes))
         return result
 
-    def split(self, value: str, *sizes: int) -> tuple[str, ...]:
-        """Cut `value` along axis 1 into pieces of these sizes: one node with several results."""
+    def split(self, value: str, *sizes: int, axis: int = 1) -> tuple[str, ...]:
+        """Cut `value` along an axis into pieces of these sizes: one node with several results."""
         results = tuple(f"split_{len(self._nodes)}_{i}" for i in range(len(sizes)))
         names = [value, self.constant(sizes, integer=True)]
-        self._nodes.append(helper.make_node("Split", names, list(results), axis=1))
+        self._nodes.append(helper.make_node("Split", names, list(results), axis=axis))
         return results
 
     def model(self) -> ModelProto:

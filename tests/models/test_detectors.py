@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.detector import Head, Learned, LearningError
+from models.level import WIDTHS
 from tests.models.heads import (
     KINDS,
     LESSON_ROWS,
@@ -31,9 +32,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 def weights(head: Head) -> dict[str, bytes]:
     """What was learned, without the streaming state."""
     arrays = head.learned().arrays
-    return {
-        name: array.tobytes() for name, array in arrays.items() if name not in ("table", "memory", "tail")
-    }
+    return {name: array.tobytes() for name, array in arrays.items() if name not in WIDTHS}
 
 
 @every_kind
@@ -211,5 +210,5 @@ def test_normal_scores_are_those_of_rows_that_were_not_learned(kind: Kind) -> No
     normal = lesson(kind).normal
     assert normal is not None
     assert len(normal.scores) > 200
-    assert 0.3 < np.quantile(normal.scores, 0.99) < 3
+    assert 0.3 < np.quantile(normal.scores, 0.995) < 3
     assert (normal.scores >= 0).all()

@@ -33,12 +33,12 @@ SHAPES = {
     "level.onnx": (
         {
             **{name: ["channels", 1] for name in ("value", "median", "inverse_scale")},
-            **{name: ["channels", width] for name, width in CARRIED.items()},
+            **{name: ["channels", *shape] for name, shape in CARRIED.items()},
         },
         {
-            **{f"{name}_next": ["channels", width] for name, width in CARRIED.items()},
+            **{f"{name}_next": ["channels", *shape] for name, shape in CARRIED.items()},
             "score": ["channels", 1],
-            "distance": ["channels", 6],
+            "distance": ["channels", 8],
             "apart": ["channels", 6],
         },
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,9 +27,11 @@ class Plain:
     season: float = 0.0
     long: list[float] = field(default_factory=lambda: [0.0] * 3)
     short: list[float] = field(default_factory=lambda: [0.0] * 6)
+    past: list[list[float]] = field(default_factory=lambda: [[0.0] * 163, [0.0] * 163])  # the newest first
+    unlike: list[list[float]] = field(default_factory=lambda: [[0.0] * 144, [0.0] * 144])
 
     def step(self, time: float, value: float) -> tuple[float, list[float]]:
-        """The score and the six distances of one more sample."""
+        """The score and the eight distances of one more sample."""
         x = min(50.0, max(-50.0, (value - self.median) / self.scale))
         slot = int(time // 3600)
         hourly = self._residual(self.hour, slot % 24, x, 0.05)
@@ -38,20 +41,26 @@ class Plain:
         bases = [x, 0.0 if hourly is None else hourly, detrended]
         distances = []
         for i in range(6):
-            self.short[i] += (bases[i % 3] - self.short[i]) / (3 if i < 3 else 8)
+            self.short[i] += (bases[i % 3] - self.short[i]) / (4 if i < 3 else 12)
             distances.append(abs(self.short[i] - self.long[i % 3]))
-        self.long = [level + (base - level) / 300 for level, base in zip(self.long, bases, strict=True)]
-        total = 0.0
+        self.long = [level + (base - level) / 1000 for level, base in zip(self.long, bases, strict=True)]
+        for i, base in enumerate((x, detrended)):
+            past, unlike = self.past[i], self.unlike[i]
+            for lag in range(144):
+                unlike[lag] += ((base - past[19 + lag]) ** 2 - unlike[lag]) / 10
+            self.past[i] = [base, *past[:-1]]
+            distances.append(math.sqrt(min(unlike)))
+        score = 0.0
         for i, d in enumerate(distances):
             excess = d - self.q[i]
-            total += max(0.0, excess / self.beta[i])
+            score += max(0.0, excess / self.beta[i]) * (0.1 if i < 6 else 0.2)
             if excess > 0:
                 capped = min(excess, 8 * self.beta[i])
-                self.q[i] += 0.0023 * self.beta[i]
-                self.beta[i] += 0.0167 * (capped - self.beta[i])
+                self.q[i] += 0.005 * self.beta[i]
+                self.beta[i] += 0.008 * (capped - self.beta[i])
             else:
-                self.q[i] -= 0.000047 * self.beta[i]
-        return total / 6, distances
+                self.q[i] -= 0.000102 * self.beta[i]
+        return score, distances
 
     @staticmethod
     def _residual(profile: dict[int, tuple[float, int]], slot: int, x: float, slowest: float) -> float | None:
@@ -75,9 +84,13 @@ def plainly_learned(rows: Array) -> Plain:
     """The same lesson as the head's: the first rows give the tail, the others go through it."""
     x = rows[:, 0].astype(np.float64)
     low, median, high = np.quantile(x, (0.05, 0.5, 0.95))
-    plain = Plain(median, (high - low) / 3.3, [1e9] * 6, [1e9] * 6)
+    plain = Plain(median, (high - low) / 3.3, [1e9] * 8, [1e9] * 8)
     warm = min(WARM, len(x) // 2)
-    distances = np.array([plain.step(time, value)[1] for time, value in zip(times(warm), x, strict=False)])
+    distances = np.empty((warm, 8))
+    for i in range(warm):
+        distances[i] = plain.step(times(warm)[i], x[i])[1]
+        ripe = i - 20 - 30 + 1  # lags that have had their time
+        distances[i, 6:] = [math.sqrt(min(of[:ripe])) if ripe > 0 else 0.0 for of in plain.unlike]
     q = np.quantile(distances, 0.98, axis=0)
     over = distances > q
     prior = PRIOR_COUNT * PRIOR_SHARE * np.maximum(q, 0.05)
@@ -178,7 +191,7 @@ def test_learning_takes_the_same_from_every_number_of_rows() -> None:
         learned = learned_from(seasonal(rows))
         assert learned.calibration.edges == (EDGE,)
         assert (learned.arrays["tail"] < 1e6).all()
-        assert (learned.arrays["tail"][:, 6:] > 0).all()
+        assert (learned.arrays["tail"][:, 8:] > 0).all()
 
 
 def test_heads_that_are_not_due_do_not_move() -> None:
