@@ -23,6 +23,7 @@ READING = "cross_checks config_schema reference"
 CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {READING}".split()}
 PURE = (
     "agent.alerts",
+    "agent.judge",
     "agent.pipeline",
     "agent.monitor",
     "agent.messages",

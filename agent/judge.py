@@ -1,0 +1,161 @@
+"""One head with its edge: what it learned, where the budget puts the edge of normal, and what goes on being learned of
+normal while it judges. No threads, no clock, no input or output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from agent.alerts import Rule
+from agent.budget import Budget
+from models.baseline import Origin
+from models.calibration import Calibration
+from models.detector import Bank, Head, Learned, LearningError
+from models.features import Feature
+from models.learning import Learner
+from models.tail import Peaks, Tail, fit
+from models.window import Array
+
+GROWTH = 0.25  # by so much more normal operation must have been seen before the edge is moved anew
+LEAST_GROWTH = 100  # rows
+
+
+class Judge:
+    """What a monitor judges by: of all it sees, or of one operating state."""
+
+    def __init__(
+        self,
+        head: Head,
+        *,
+        columns: Sequence[Feature],
+        learn_rows: int,
+        budget: Budget,
+        rule: Rule,
+        hop_s: float,
+    ) -> None:
+        """`learn_rows` rows of features `columns` to learn from, `hop_s` between two scores; `rule` before the budget
+        moves the edge."""
+        self.head, self.budget, self._rule, self._hop_s = head, budget, rule, hop_s
+        self.rule = rule  # as the budget has it
+        self._columns = columns
+        self.learner: Learner | None = Learner(learn_rows, len(columns))
+        self.origin: Origin | None = None  # of what was learned; None while learning
+        self.refusal = ""  # why the latest lesson could not be learned from
+        self.aim = budget.aim(None)
+        self.rows_to_aim = LEAST_GROWTH  # rows to the next look at where the edge should be
+        self._reference = Calibration(())
+        self._peaks = Peaks(math.inf, 1, 1)
+        self._seen_peaks: list[float] = []  # of normal operation, since the edge was put where it is
+        self._seen_rows = 0
+
+    # Learning.
+
+    @property
+    def armed(self) -> bool:
+        return self.learner is None
+
+    def study(self, times: list[float], rows: Array, fresh: bool) -> int:
+        """Feed the learner; how many rows it took, all unless that completed what it needs. Cut at the very row that
+        does, so that what is learned does not depend on how the stream was cut."""
+        used = 0
+        while self.learner is not None and used < len(times):
+            few = slice(used, used + max(1, self.learner.missing))
+            self.learner.add(times[few], rows[few], fresh)
+            fresh = False
+            used += len(times[few])
+            if not self.learner.missing:
+                self._finish(self.learner)
+        return used
+
+    def _finish(self, learner: Learner) -> None:
+        lesson = learner.lesson()
+        if lesson is None:
+            return
+        try:
+            learned = self.head.learn(lesson.times, lesson.rows, lesson.starts)
+        except LearningError as error:
+            self.refusal = str(error)
+            self.learner = Learner(learner.needed, learner.width)
+            return
+        if learned.normal is not None:
+            tail = fit(learned.normal.stretches(), self._hop_s, *self._delays, learned.normal.prior)
+            learned = replace(learned, tail=tail, normal=None)
+        names = [self._columns[i].name for i in lesson.still]
+        notes = learned.notes
+        if names:
+            notes += (f"{', '.join(names)} never moved while learning: {self.head.still}",)
+        origin = Origin(
+            rows=len(lesson.rows),
+            first=float(lesson.times[0]),
+            last=float(lesson.times[-1]),
+            stuck=lesson.stuck,
+            strays=lesson.strays,
+            notes=notes,
+        )
+        self.arm(learned, origin)
+
+    def arm(self, learned: Learned, origin: Origin) -> None:
+        """Judge by this from now on. Raises LearningError when it does not fit."""
+        self.head.arm(learned)
+        if self.head.bank is not None:
+            self.head.seat = self.head.bank.seat(self.head)
+        tail = learned.tail
+        self.aim, self._reference = self.budget.aim(tail), learned.calibration
+        self._peaks = Peaks(math.inf if tail is None else tail.threshold, *self._delays)
+        self.take_aim()
+        self.origin, self.learner, self.refusal = origin, None, ""
+
+    def join(self, bank: Bank) -> None:
+        """Be scored by this bank from now on."""
+        self.head.bank = bank
+        if self.armed:
+            self.head.seat = bank.seat(self.head)
+
+    def learned(self) -> Learned:
+        """What it judges by, with what streams on as it stands now."""
+        return replace(self.head.learned(), tail=self.tail())
+
+    # The budget of false alarms.
+
+    def watch(self, levels: Sequence[float], top: float) -> None:
+        """Go on learning how normal operation scores: its events, in units of the reference edge. `top` is the highest
+        of the levels."""
+        peaks, edge = self._peaks, self.aim.edge
+        if top * edge <= peaks.threshold:
+            self._grow(peaks.quiet(len(levels)), len(levels))
+            return
+        scores = np.asarray(levels) * edge
+        assert self.aim.tail is not None
+        self._grow(peaks.push(scores), int(np.count_nonzero(scores <= self.aim.tail.cap)))
+
+    def interrupted(self) -> None:
+        """The stream broke: what was under way has ended."""
+        self._grow(self._peaks.interrupted(), 0)
+
+    def _grow(self, ended: list[float], rows: int) -> None:
+        self._seen_rows += rows
+        self._seen_peaks += ended
+
+    def take_aim(self) -> None:
+        """Put the edge where the budget wants it, with all that was seen of normal operation by now."""
+        tail = self.tail()
+        self._seen_rows, self._seen_peaks = 0, []
+        self.aim = self.budget.aim(tail)
+        self.head.calibration = self._reference.at(self.aim.edge)
+        self.rule = replace(self._rule, clear_level=min(self._rule.off_level, self.aim.clear / self.aim.edge))
+        seen = 0.0 if tail is None else tail.seconds / self._hop_s
+        self.rows_to_aim = max(LEAST_GROWTH, int(GROWTH * seen))
+
+    def tail(self) -> Tail | None:
+        """With all that was seen by now."""
+        tail = self.aim.tail
+        return None if tail is None else tail.seen(self._seen_peaks, self._seen_rows * self._hop_s)
+
+    @property
+    def _delays(self) -> tuple[int, int]:
+        """Rows above the edge that raise an alert, and rows below that clear it."""
+        hop_s, rule = self._hop_s, self._rule
+        return int(rule.on_delay_s / hop_s + 1e-9) + 1, max(1, math.ceil(rule.off_delay_s / hop_s - 1e-9))
