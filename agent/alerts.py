@@ -176,6 +176,7 @@ class Moved:
     value: float | None  # in `unit`; None where the feature has no value worth telling
     normal: float | None
     unit: str  # UCUM
+    share: float | None = None  # of the score; those of all features add up to 1
 
     @property
     def direction(self) -> Literal["up", "down"]:

@@ -10,6 +10,7 @@ from agent.alerts import Plan, Rule
 from agent.budget import Budget
 from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
 from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape, default_detector
+from agent.evidence import Column, Scene
 from agent.monitor import Monitor
 from agent.quantities import Span
 from agent.yaml_lines import Mistake
@@ -64,7 +65,8 @@ def make_monitor(
     else:
         features = telemetry(channels)
         windower = Windower(1, 1, len(columns), shape.max_gap_s)
-    head = DETECTORS[shape.detector].head(len(features.columns), shape)
+    detector = DETECTORS[shape.detector]
+    head = detector.head(len(features.columns), shape)
     return Monitor(
         config.name,
         sensor.name,
@@ -76,6 +78,18 @@ def make_monitor(
         learn_rows=shape.learn,
         plan=Plan(shape.hop_s),
         budget=Budget(config.false_alarms_hz, config.sensitivity),
+        scene=Scene(
+            channels=tuple(Column(name=name, channel=name, unit=unit) for name, unit in channels),
+            features=tuple(
+                Column(name=f.name, channel=f.channel, unit=f.unit, logarithm=f.logarithm)
+                for f in features.columns
+            ),
+            waveform=shape.kind == "vibration",
+            span_s=((shape.window if shape.kind == "vibration" else 1) + (shape.smooth - 1) * shape.hop)
+            / sensor.rate_hz,
+            measures=detector.measures,
+            lines=_lines(config),
+        ),
         unit=shape.unit,
         belongs_to=_belonging(config, sensor, channels, shape, head),
         baseline=baseline,
@@ -174,6 +188,11 @@ def _bearing(config: MonitorConfig) -> Bearing | None:
     if b is None:
         return None
     return Bearing(b.balls, b.ball_diameter_m, b.pitch_diameter_m, b.contact_angle_deg, b.speed_hz)
+
+
+def _lines(config: MonitorConfig) -> dict[str, float]:
+    bearing = _bearing(config)
+    return {} if bearing is None else bearing.frequencies()
 
 
 def _belonging(

@@ -57,6 +57,12 @@ fields. The same files and configuration give the same bytes, whatever --chunk i
   tocsin learn pump --for '30 min'     more than the configuration says
   tocsin learn pump --recording good-week.csv --again
 """,
+    "explain": """
+  tocsin explain last                  why the newest alert was one
+  tocsin explain pump                  the newest of this monitor
+  tocsin explain 12e035d3              an event, by the beginning of its id
+  tocsin explain alert.npz --png why.png
+""",
     "status": """
   tocsin status                        how the running agent is
   tocsin status --json | jq .monitors
@@ -170,6 +176,8 @@ def _replay(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         as_json=arguments.json,
         saved=arguments.baseline,
+        evidence=arguments.evidence,
+        table=arguments.table,
         config_file=arguments.config,
     )
 
@@ -185,6 +193,19 @@ def _learn(arguments: argparse.Namespace) -> int:
         options=arguments.option,
         lesson=arguments.lesson,
         again=arguments.again,
+    )
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from agent import explaining
+
+    known = arguments.evidence is not None or explaining.is_file(arguments.event)
+    return explaining.command(
+        None if known else _config(arguments),
+        arguments.event,
+        folder=arguments.evidence,
+        png=arguments.png,
+        as_json=arguments.json,
     )
 
 
@@ -327,6 +348,12 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--baseline", action="store_true", help="start from the saved baselines instead of learning"
     )
+    replay.add_argument(
+        "--table", action="store_true", help="a line for a person instead of JSON, as on a terminal"
+    )
+    replay.add_argument(
+        "--evidence", metavar="DIR", help="keep the evidence of each alert there, for tocsin explain"
+    )
     learn = add("learn", _learn, "learn what normal is, from sensors or a recording, and save it")
     learn.add_argument(
         "monitors", metavar="MONITOR", nargs="*", help="default: all that have no baseline yet"
@@ -345,6 +372,14 @@ def parser() -> argparse.ArgumentParser:
             default=[],
             help="an option of the driver recording, for the files given here: rate_hz=3200",
         )
+    explain = add("explain", _explain, "show why an alert was raised, from the evidence it left")
+    explain.add_argument(
+        "event", metavar="EVENT", help="an event's id or its beginning, a monitor's name, \"last\", or a file"
+    )
+    explain.add_argument(
+        "--evidence", metavar="DIR", help="the folder to look in; default: that of the configuration"
+    )
+    explain.add_argument("--png", metavar="FILE", help="draw it into a picture; needs matplotlib")
     status = add("status", _status, "ask the running agent how it is")
     bench = add("bench", _bench, "time each monitor's road on this very device")
     bench.add_argument(
@@ -356,12 +391,12 @@ def parser() -> argparse.ArgumentParser:
     schema = add("schema", _schema, "print the JSON Schema of a payload")
     schema.add_argument("name", metavar="NAME", nargs="?", help="which; without it, their names")
 
-    for configured in (run, check, replay, learn, status, bench):
+    for configured in (run, check, replay, learn, explain, status, bench):
         default = "none: one monitor on all channels" if configured is replay else CONFIG
         configured.add_argument(
             "-c", "--config", metavar="FILE", help=f"the configuration (default: {default})"
         )
-    for telling in (check, replay, status, bench):
+    for telling in (check, replay, explain, status, bench):
         telling.add_argument("--json", action="store_true", help="print the result as one JSON object")
     top.set_defaults(command=lambda _: _help(top))
     return top

@@ -96,6 +96,22 @@ class OutboxConfig(Frozen, frozen=True, kw_only=True):
     ] = 16_000_000
 
 
+class EvidenceConfig(Frozen, frozen=True, kw_only=True):
+    """What was heard before and after an alert, in files on disk for `tocsin explain`."""
+
+    max_size_bytes: Annotated[
+        int,
+        SIZE,
+        About("Largest size of all files; the oldest go. `0 MB`: nothing is kept.", least=0, most=1e12),
+    ] = 64_000_000
+    max_files: Annotated[int, About("Most files; the oldest go.", least=1, most=100_000)] = 1000
+    memory_bytes: Annotated[
+        int,
+        SIZE,
+        About("Memory in which each monitor keeps the newest that it heard.", least=4_000, most=100_000_000),
+    ] = 256_000
+
+
 class SensorConfig(Frozen, frozen=True, kw_only=True):
     """A source of samples. All other keys are the driver's options."""
 
@@ -286,6 +302,7 @@ class Config(Frozen, frozen=True, kw_only=True):
         ),
     ] = Path()
     outbox: Annotated[OutboxConfig, About("The messages on disk.")] = OutboxConfig()
+    evidence: Annotated[EvidenceConfig, About("What an alert keeps of what was heard.")] = EvidenceConfig()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], About("Least weight of what is logged.")
     ] = "info"

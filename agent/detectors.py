@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.alerts import Rule
+from agent.evidence import Measure
 from models.detector import Head
 from models.level import FEWEST, Level
 from models.mahalanobis import Mahalanobis, fewest_rows
@@ -40,6 +41,10 @@ class Detector:
     fewest: Callable[[int, int], int]  # rows to learn from, with averages over so many rows, every so many
     rule: Callable[[Shape, float], Rule]  # the alert's defaults, at the sensor's rate
     averages: bool = True  # `window` and `hop` are settings of it on telemetry
+    measures: tuple[Measure, ...] = (  # what its scores are, in their order
+        Measure(name="distance", adds_up="squared distance"),
+        Measure(name="jump"),
+    )
 
 
 def _mahalanobis(width: int, shape: Shape) -> Head:
@@ -68,7 +73,13 @@ def _level_rule(shape: Shape, rate_hz: float) -> Rule:
 DETECTORS: dict[str, Detector] = {
     "mahalanobis": Detector(("telemetry", "vibration"), _mahalanobis, 600, fewest_rows, _usual_rule),
     "level": Detector(
-        ("telemetry",), lambda width, _: Level(width), 750, lambda *_: FEWEST, _level_rule, averages=False
+        ("telemetry",),
+        lambda width, _: Level(width),
+        750,
+        lambda *_: FEWEST,
+        _level_rule,
+        averages=False,
+        measures=(Measure(name="mean excess"),),
     ),
 }
 SLOW_HZ = 1 / 60  # up to here a single channel goes to the level bank, which knows hours and weekdays

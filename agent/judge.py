@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from agent.account import account, learned_scene, scores, shares
 from agent.alerts import Rule
 from agent.budget import Budget
-from models.baseline import Origin
+from agent.evidence import Account, Measure, Scene
+from models.baseline import SPREAD, Origin
 from models.calibration import Calibration
-from models.detector import Bank, Head, Learned, LearningError
+from models.detector import Bank, Head, Job, Learned, LearningError, Shift
 from models.features import Feature
 from models.learning import Learner
 from models.tail import Peaks, Tail, fit
@@ -80,6 +82,8 @@ class Judge:
             self.refusal = str(error)
             self.learner = Learner(learner.needed, learner.width)
             return
+        spread = np.quantile(lesson.rows, (0.05, 0.5, 0.95), axis=0).astype(np.float32)
+        learned = replace(learned, arrays={**learned.arrays, SPREAD: spread})
         if learned.normal is not None:
             tail = fit(learned.normal.stretches(), self._hop_s, *self._delays, learned.normal.prior)
             learned = replace(learned, tail=tail, normal=None)
@@ -117,6 +121,26 @@ class Judge:
     def learned(self) -> Learned:
         """What it judges by, with what streams on as it stands now."""
         return replace(self.head.learned(), tail=self.tail())
+
+    # What to say of a level.
+
+    def shares(
+        self, job: Job, index: int, shifts: Sequence[Shift], measures: Sequence[Measure]
+    ) -> list[float]:
+        """What the columns of `shifts` make of the score that made the level at row `index`; together 1."""
+        return shares(shifts, scores(job, index, self._reference.edges, measures)[0])
+
+    def account(self, job: Job, index: int, scene: Scene) -> tuple[Account, Scene]:
+        """How the level at row `index` came about, and the scene with what was learned."""
+        assert self.origin is not None
+        told = account(
+            scores(job, index, self._reference.edges, scene.measures),
+            self.head.explain(job, index),
+            self._columns,
+            edge=self.aim.edge,
+            words=self.aim.words(),
+        )
+        return told, learned_scene(scene, self.origin, self.head.learned())
 
     # The budget of false alarms.
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from math import isfinite
 from typing import Literal
 
 import msgspec
 
-from agent import payloads
+from agent import ids, payloads
 from agent.alerts import ABOUT, About, Event, Model, Plan
+from agent.ids import rfc3339
 from agent.payloads import AgentState, MonitorState, schemas
 from agent.sentences import sentence
 
@@ -38,10 +37,6 @@ __all__ = [
 
 ONLINE = b"online"  # the words Home Assistant expects where nothing else is configured
 OFFLINE = b"offline"
-
-# The name space of event ids: uuid5(NAMESPACE_DNS, "event.tocsin"). Changing it changes every id.
-NAMESPACE = uuid.UUID("e10539f6-16a6-5e04-8afe-1b71469ef768")
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +170,7 @@ def response(
 
 def event_id(event: Event, device: str) -> str:
     """The same for the same event, live or replayed, sent once or twice."""
-    name = f"{device}/{event.monitor}/{event.about}/{event.kind}/{microseconds(event.time)}"
-    return str(uuid.uuid5(NAMESPACE, name))
+    return ids.event_id(device, event.monitor, event.about, event.kind, event.time)
 
 
 def event_payload(event: Event, device: str, clock: Clock | None = None) -> payloads.Event:
@@ -206,9 +200,11 @@ def event_payload(event: Event, device: str, clock: Clock | None = None) -> payl
                 value=_figure(moved.value),
                 normal=_figure(moved.normal),
                 unit=moved.unit,
+                share=_share(moved.share),
             )
             for moved in event.moved
         ],
+        rest=_rest(event),
         model=model_payload(event.model),
         plan=plan_payload(event.plan),
         note=event.note,
@@ -236,15 +232,15 @@ def plan_payload(plan: Plan | None) -> payloads.Plan | None:
     return None if plan is None else payloads.Plan(hop_s=plan.hop_s, variant=plan.variant)
 
 
-def microseconds(time: float) -> int:
-    """Unix seconds as whole microseconds, which a float holds exactly enough until the year 2242."""
-    return round(time * 1e6)
+def _rest(event: Event) -> float | None:
+    """What the named shares leave of 1."""
+    named = [moved.share for moved in event.moved if moved.share is not None]
+    return _share(1.0 - sum(share or 0.0 for share in map(_share, named))) if named else None
 
 
-def rfc3339(time: float) -> str:
-    """Unix seconds in UTC, to the millisecond; what is finer is cut off."""
-    moment = EPOCH + timedelta(microseconds=microseconds(time))
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+def _share(share: float | None) -> float | None:
+    """To a hundredth of a percent, so that what is read adds up."""
+    return None if share is None or not isfinite(share) else round(share, 4) + 0.0
 
 
 def _figure(value: float | None) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.account import PLAIN
 from agent.alerts import (
     ABOUT,
     About,
@@ -23,7 +24,9 @@ from agent.alerts import (
     interrupted,
 )
 from agent.budget import Aim, Budget
+from agent.evidence import Evidence, Scene, evidence_name
 from agent.judge import Judge
+from agent.witness import Witness, witness_of
 from models.baseline import Baseline
 from models.detector import Bank, Head, Job, Shift
 from models.features import Features
@@ -67,15 +70,16 @@ class Monitor:
         learn_rows: int,
         plan: Plan,
         budget: Budget = Budget(),  # noqa: B008  (frozen)
+        scene: Scene | None = None,
         unit: str = "rows",
         belongs_to: Mapping[str, str] | None = None,
         baseline: Baseline | None = None,
         seq: int = 0,
     ) -> None:
         """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from,
-        called `unit` in messages; `budget` says how many false alarms it may give; `belongs_to` is the
-        configuration that a baseline belongs to, in words; `seq` the number of the last event sent. Raises
-        LearningError when the baseline does not fit."""
+        called `unit` in messages; `budget` says how many false alarms it may give; `scene` what to say with
+        evidence (None: it keeps none); `belongs_to` is the configuration that a baseline belongs to, in words;
+        `seq` the number of the last event sent. Raises LearningError when the baseline does not fit."""
         self.name, self.sensor, self.plan = name, sensor, plan
         self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
@@ -87,6 +91,8 @@ class Monitor:
         self.unsaved = False  # a baseline was learned and nobody has saved it yet
         self.budget = budget
         self.alerts: dict[About, Alert] = {about: Alert() for about in ABOUT}
+        self.witness: Witness | None = None
+        self._scene, self._device = scene, ""
         self.listener: Callable[[Job, Sequence[float]], None] | None = None  # hears of all that is scored
         self.level = math.nan
         self.seq = seq
@@ -102,10 +108,12 @@ class Monitor:
         """What this reading gives the bank to score; learning happens here."""
         values = reading.values if self._columns is None else reading.values[:, self._columns]
         self.rows += len(values)
-        jobs = []
+        jobs, pieces = [], []
         for windows in self._windower.push(reading.time, reading.rate_hz, values):
             self.windows += len(windows.times)
             times, rows = windows.times, self._features.extract(windows)
+            if self.witness is not None:
+                pieces.append((times, rows))
             if windows.fresh:
                 self._fresh = self._broken = True
             if not self._judge.armed:
@@ -118,6 +126,8 @@ class Monitor:
             if job is not None:
                 job.fresh, self._broken = self._broken, False
                 jobs.append(job)
+        if self.witness is not None:
+            self.witness.hear(reading.time, reading.rate_hz, values, pieces, len(jobs))
         return jobs
 
     def settle(self, job: Job) -> list[Event]:
@@ -147,15 +157,22 @@ class Monitor:
         alert, rule = self.alerts["machine"], judge.rule
         self.level = levels[-1]
         if alert.state == "inactive" and top < rule.on_level:  # the road usually ends here
+            if self.witness is not None:
+                times = job.times if whole else job.times[first:last]
+                self.witness.judge(times, levels, done=last == len(job.times))
             return []
-        events = []
+        events, marks = [], list[tuple[int, Evidence | None]]()
         for i, level in enumerate(levels, first):
             after = advance(alert, rule, level, job.times[i])
             kind = happened(alert, after)
             alert = after
             if kind is not None:
-                events.append(self._event(kind, alert, level, job, i))
+                events.append(self._event(kind, alert, level, judge, job, i))
+                if self.witness is not None and kind != "flooded":
+                    marks.append((i - first, self._evidence(events[-1], judge, job, i)))
         self.alert = alert
+        if self.witness is not None:
+            self.witness.judge(job.times[first:last], levels, marks, done=last == len(job.times))
         return events
 
     @property
@@ -260,11 +277,15 @@ class Monitor:
             notes=self.baseline.origin.notes if self.baseline is not None else (),
         )
 
-    def _event(self, kind: Happening, alert: Alert, level: float, job: Job, index: int) -> Event:
+    def _event(
+        self, kind: Happening, alert: Alert, level: float, judge: Judge, job: Job, index: int
+    ) -> Event:
         self.seq += 1
         moved: tuple[Moved, ...] = ()
         if kind != "cleared":
-            moved = self._moved(job.head.explain(job, index))
+            shifts = job.head.explain(job, index)
+            measures = self._scene.measures if self._scene is not None else PLAIN
+            moved = self._moved(shifts, judge.shares(job, index, shifts, measures))
         return Event(
             kind=kind,
             monitor=self.name,
@@ -276,9 +297,23 @@ class Monitor:
             model=self._model,
             plan=self.plan,
             sensor=self.sensor,
+            evidence=evidence_name(self._device, self.name, "machine", kind, alert, job.times[index]),
         )
 
-    def _moved(self, shifts: Sequence[Shift]) -> tuple[Moved, ...]:
+    def remember(self, device: str, memory_bytes: int | None = None) -> None:
+        """Name the evidence in events, as of this device; keep it too, where there is memory for it."""
+        self._device = device
+        if self._scene is not None and memory_bytes is not None:
+            self.witness = witness_of(self._scene, memory_bytes)
+
+    def _evidence(self, event: Event, judge: Judge, job: Job, index: int) -> Evidence | None:
+        """What to keep for an event; None for one that ends an alert."""
+        if event.kind == "cleared" or self._scene is None:
+            return None
+        told, scene = judge.account(job, index, self._scene)
+        return Evidence(event.evidence, event, told, scene)
+
+    def _moved(self, shifts: Sequence[Shift], shares: Sequence[float]) -> tuple[Moved, ...]:
         """The columns that matter, the first the most; a fault that stands out is named before its symptoms."""
         columns = self._features.columns
         kept = [shift for shift in shifts if shift.share >= (JUMP_SHARE if shift.jump else LEAST_SHARE)]
@@ -286,10 +321,11 @@ class Monitor:
         if faults:
             named = max(faults, key=lambda shift: shift.sigma)
             kept = [named, *(shift for shift in kept if shift is not named)]
-        moved = []
+        moved, share_of = [], {shift.column: share for shift, share in zip(shifts, shares, strict=True)}
         for shift in kept[:MOST_MOVED]:
+            share = share_of[shift.column]
             column, value, normal = columns[shift.column], shift.value, shift.normal
             if column.logarithm:
                 value, normal = math.exp(value), math.exp(normal)
-            moved.append(Moved(column.name, column.channel, shift.sigma, value, normal, column.unit))
+            moved.append(Moved(column.name, column.channel, shift.sigma, value, normal, column.unit, share))
         return tuple(moved)

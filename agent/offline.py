@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import IO
 
@@ -19,73 +18,21 @@ from agent import labels as notes
 from agent.alerts import Event
 from agent.assemble import load_baseline, make_monitor
 from agent.config import Config
+from agent.evidence_store import Store
 from agent.labels import COLUMN, LabelError, Verdict, Window
-from agent.messages import encode, rfc3339
+from agent.listing import Listing
+from agent.messages import encode, event_payload
 from agent.monitor import Monitor
 from agent.pipeline import Pipeline
 from agent.progress import Progress
 from agent.recordings import Refusal, make_recording, recorded
+from agent.replayed import LabelReport, ReplayReport, Tally, hours_of, report_of, summary
 from models.baseline import BaselineError
-from models.detector import LearningError
+from models.detector import Job, LearningError
 from sensors.base import Reading, Sensor, SensorError
 from sensors.recording import Recording
 
 MICROSECOND = 1e-6  # what the times of events are rounded to
-HOUR_S = 3600.0
-
-
-class Tally(msgspec.Struct):
-    """What walking one sensor showed."""
-
-    rows: int = 0
-    first: float | None = None  # Unix seconds of the first and the last sample
-    last: float | None = None
-
-
-class MonitorReport(msgspec.Struct, kw_only=True):
-    """What one monitor did in a replay."""
-
-    name: str
-    sensor: str
-    health: str  # "learning", "armed"
-    needs: str
-    rows: int
-    windows: int
-    alerts: int
-    learned_rows: int | None  # None: still learning
-    armed_from: str | None  # RFC 3339; None: still learning, or armed all along
-    missing: int
-    restarts: int
-    notes: tuple[str, ...]
-
-
-class LabelReport(msgspec.Struct, kw_only=True):
-    """What the alerts were worth against labels."""
-
-    windows: int
-    hits: int
-    misses: int
-    unjudged: int
-    false_alarms: int
-    delays_s: list[float | None]
-
-
-class ReplayReport(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin.replay/1"):
-    """The summary of a replay. `seconds` and `rows_per_s` are this computer's; all else follows from the input."""
-
-    device: str
-    rows: int
-    seconds: float
-    rows_per_s: float
-    windows: int
-    alerts: int  # raised
-    events: dict[str, int]  # by kind
-    hours: float  # from the first to the last sample, of all recordings together
-    alarms_per_hour: float | None
-    monitors: list[MonitorReport]
-    skipped: dict[str, dict[str, int]]  # file -> reason -> count
-    examples: dict[str, dict[str, str]]  # file -> reason -> the first case
-    labels: LabelReport | None = None
 
 
 # Walking.
@@ -161,9 +108,12 @@ def replay_command(
     out: str | None,
     as_json: bool,
     saved: bool,
+    evidence: str | None = None,
+    table: bool = False,
     config_file: str | None = None,
 ) -> int:
-    """`tocsin replay`; `config_file` is where `config` was read from. Raises Refusal, ConfigError, SensorError."""
+    """`tocsin replay`; `config_file` is where `config` was read from; `table`: lines for a person, as on a
+    terminal. Raises Refusal, ConfigError, SensorError."""
     if saved and config is None:
         raise Refusal("--baseline needs a configuration: give it with --config")
     config = recorded(config, files, monitors=monitors, sensors=sensors, options=options, chunk=chunk)
@@ -182,13 +132,20 @@ def replay_command(
         if saved:
             for monitor in made:
                 _arm(config, monitor)
+        kept = config.evidence
+        store = None if evidence is None else Store(Path(evidence), kept.max_size_bytes, kept.max_files)
+        for monitor in made:
+            if kept.max_size_bytes:
+                monitor.remember(config.device, None if store is None else kept.memory_bytes)
         windows = None if labels is None else _read_labels(labels, config)
         if out is None:
-            report = _replay(config, opened, made, windows, None if as_json else sys.stdout.buffer)
+            listing = Listing([monitor.name for monitor in made]) if table or sys.stdout.isatty() else None
+            printed = None if as_json else sys.stdout.buffer
+            report = _replay(config, opened, made, windows, printed, store, listing)
         else:
             try:
                 with _whole(Path(out)) as file:
-                    report = _replay(config, opened, made, windows, file)
+                    report = _replay(config, opened, made, windows, file, store)
             except OSError as error:
                 raise Refusal(f"{out}: cannot be written: {error.strerror}") from None
     finally:
@@ -238,12 +195,17 @@ def _replay(
     monitors: Sequence[Monitor],
     windows: Mapping[str, list[Window]] | None,
     out: IO[bytes] | None,
+    store: Store | None,
+    listing: Listing | None = None,
 ) -> ReplayReport:
     pipeline = Pipeline(monitors)
     tallies = {sensor.name: Tally() for sensor in sensors}
     kinds: dict[str, int] = {}
     raised: dict[str, list[float]] = {monitor.name: [] for monitor in monitors}
     prefix = config.broker.prefix
+    judged = dict.fromkeys((monitor.name for monitor in monitors), 0)
+    for monitor in monitors:
+        monitor.listener = _counter(judged, monitor.name)
     began = perf_counter()
 
     def words() -> str:
@@ -253,19 +215,32 @@ def _replay(
     with Progress("replay") as bar:
 
         def watch() -> None:
+            if store is not None:
+                _keep_evidence(store, monitors, config.device)
             bar.tell(lambda: sum(sensor.progress() for sensor in sensors) / len(sensors), words)
 
         for event in walk(pipeline, sensors, tallies, watch):
             kinds[event.kind] = kinds.get(event.kind, 0) + 1
             if event.kind == "raised":
                 raised[event.monitor].append(event.time)
-            if out is not None:
+            if out is not None and listing is None:
                 out.write(encode(event, config.device, prefix).payload + b"\n")
+            elif out is not None and listing is not None:
+                bar.clear()
+                if len(kinds) == 1 and kinds[event.kind] == 1:
+                    out.write(listing.head().encode() + b"\n")
+                out.write(listing.line(event).encode() + b"\n")
+                out.flush()
+    if store is not None:
+        for monitor in monitors:
+            if monitor.witness is not None:
+                monitor.witness.finish()
+        _keep_evidence(store, monitors, config.device)
     if out is not None:
         out.flush()
     seconds = perf_counter() - began
     rows = sum(tally.rows for tally in tallies.values())
-    hours = _hours(tallies.values())
+    hours = hours_of(tallies.values())
     alerts = kinds.get("raised", 0)
     return ReplayReport(
         device=config.device,
@@ -277,40 +252,36 @@ def _replay(
         events=dict(sorted(kinds.items())),
         hours=round(hours, 6),
         alarms_per_hour=round(alerts / hours, 9) if hours else None,
-        monitors=[_report(monitor, len(raised[monitor.name])) for monitor in monitors],
+        monitors=[
+            report_of(monitor, len(raised[monitor.name]), tallies[monitor.sensor], judged[monitor.name])
+            for monitor in monitors
+        ],
         skipped={str(sensor.file): dict(sensor.skipped) for sensor in sensors if sensor.skipped},
         examples={str(sensor.file): dict(sensor.examples) for sensor in sensors if sensor.examples},
         labels=None if windows is None else _judge(windows, monitors, raised),
     )
 
 
-def _hours(tallies: Iterable[Tally]) -> float:
-    """From the first sample to the last."""
-    spans = [
-        (tally.first, tally.last) for tally in tallies if tally.first is not None and tally.last is not None
-    ]
-    if not spans:
-        return 0.0
-    return (max(last for _, last in spans) - min(first for first, _ in spans)) / HOUR_S
+def _keep_evidence(store: Store, monitors: Iterable[Monitor], device: str) -> None:
+    """Raises Refusal: whoever asked for a folder wants it written."""
+    for monitor in monitors:
+        if monitor.witness is None or not monitor.witness.ready:
+            continue
+        ready, monitor.witness.ready = monitor.witness.ready, []
+        for evidence in ready:
+            try:
+                store.put(evidence, event_payload(evidence.event, device))
+            except OSError as error:
+                raise Refusal(f"{store.folder}: cannot be written: {error.strerror}") from None
 
 
-def _report(monitor: Monitor, alerts: int) -> MonitorReport:
-    status = monitor.status()
-    origin = monitor.baseline.origin if monitor.baseline is not None else None
-    return MonitorReport(
-        name=monitor.name,
-        sensor=monitor.sensor,
-        health=status.health,
-        needs=status.needs,
-        rows=status.rows,
-        windows=status.windows,
-        alerts=alerts,
-        learned_rows=origin.rows if origin is not None else None,
-        armed_from=rfc3339(origin.last) if origin is not None else None,
-        missing=status.missing,
-        restarts=status.restarts,
-        notes=status.notes,
-    )
+def _counter(judged: dict[str, int], name: str) -> Callable[[Job, Sequence[float]], None]:
+    """Counts the levels of a monitor."""
+
+    def count(_: Job, levels: Sequence[float]) -> None:
+        judged[name] += len(levels)
+
+    return count
 
 
 def _arm(config: Config, monitor: Monitor) -> None:
@@ -363,42 +334,3 @@ def _judge(
         false_alarms=verdict.false_alarms,
         delays_s=verdict.delays_s,
     )
-
-
-def summary(report: ReplayReport) -> str:
-    """The report for a person."""
-    lines = [
-        f"{report.rows:,} rows in {report.seconds:.2f} s ({report.rows_per_s:,.0f} rows/s), {report.windows:,} windows,"
-        f" {report.hours:,.1f} h of recording"
-    ]
-    rate = "" if report.alarms_per_hour is None else f", {report.alarms_per_hour:.3g} per hour"
-    lines.append(f"{_count(report.alerts, 'alert')}{rate}")
-    for monitor in report.monitors:
-        words = f"learned from {monitor.learned_rows} rows until {monitor.armed_from}"
-        if monitor.learned_rows is None:
-            words = f"is still learning: {monitor.needs}"
-        missing = f", {monitor.missing} samples missing" if monitor.missing else ""
-        restarts = f", {monitor.restarts} fresh starts after gaps" if monitor.restarts else ""
-        lines.append(f"monitor {monitor.name}: {words}; {_count(monitor.alerts, 'alert')}{missing}{restarts}")
-        lines += [f"  note: {note}" for note in monitor.notes]
-    for file, reasons in report.skipped.items():
-        for reason, count in reasons.items():
-            lines.append(
-                f"{count} x {reason.replace('_', ' ')}, the first: {report.examples[file].get(reason, file)}"
-            )
-    if report.labels is not None:
-        lines.append(_verdict_words(report.labels))
-    return "\n".join(lines)
-
-
-def _verdict_words(label: LabelReport) -> str:
-    delays = sorted(delay for delay in label.delays_s if delay is not None)
-    words = f"labels: {label.hits} of {label.windows} windows heard"
-    if delays:
-        words += f" (after {delays[0]:,.0f} to {delays[-1]:,.0f} s, median {median(delays):,.0f} s)"
-    words += f", {label.misses} missed, {_count(label.false_alarms, 'false alarm')}"
-    return words + (f", {label.unjudged} while still learning" if label.unjudged else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

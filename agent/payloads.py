@@ -30,6 +30,9 @@ class Moved(Struct, frozen=True, kw_only=True):
     value: Number
     normal: Number
     unit: Annotated[str, Meta(description='UCUM; "1" where it has none')]
+    share: Annotated[
+        float | None, Meta(description="of the score; of all features they add up to 1; may be negative")
+    ] = None
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -80,6 +83,9 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     since: Annotated[Time | None, Meta(description="when it was raised; null if it was not")]
     suppressed: Annotated[int, Meta(description="raises kept back by the flood limit", ge=0)]
     moved: Annotated[list[Moved], Meta(description="what left normal, the most first")]
+    rest: Annotated[
+        float | None, Meta(description="share of the score that the features not in `moved` make together")
+    ] = None
     model: Model | None
     plan: Plan | None
     fault: Annotated[

@@ -36,9 +36,14 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Make room for something else on the terminal; the bar comes back when it is next drawn."""
         if self._drawn:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
+            self._drawn = False
 
     def tell(self, share: Callable[[], float], words: Callable[[], str]) -> None:
         """Draw, if it is time to: `share` of the work done (0 to 1), and `words` about it."""

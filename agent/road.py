@@ -14,6 +14,7 @@ from agent import memory, messages, shelf
 from agent.alerts import ABOUT, Event, Rule, advance, happened
 from agent.assemble import baseline_path, make_monitor, shape_of
 from agent.config import Config, ConfigError
+from agent.evidence_store import Store
 from agent.health import read_clock
 from agent.inbox import Inbox
 from agent.messages import Message, MonitorState, Topics
@@ -72,6 +73,8 @@ class Road:
             for name, monitor in config.monitors.items()
             if config.sensors[monitor.sensor].driver == "recording"
         }
+        kept = config.evidence
+        self._evidence = Store(config.state_dir / "evidence", kept.max_size_bytes, kept.max_files)
         self._unsaved: list[Message] = []
         self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
         self._saved_at, self._save_after = time.monotonic(), 0.0
@@ -82,6 +85,7 @@ class Road:
         self.states: dict[str, MonitorState] = {}
         self.trouble: dict[str, str] = {}  # what is wrong, by what it is wrong with
         self.counters = {"events": 0, "events_lost_to_memory": 0, "readings": 0}
+        self.counters |= {"evidence_written": 0, "evidence_removed": 0}
         self.beat = time.monotonic()
         self.assembled: set[str] = set()  # sensors whose monitors listen
         self.underway = (
@@ -145,7 +149,9 @@ class Road:
                 return
             if readings:
                 self.counters["readings"] += len(readings)
-                self._emit(self._pipeline.push(readings))
+                if events := self._pipeline.push(readings):
+                    self._emit(events)
+                    self._keep_evidence()
             if now >= tick_at or last:
                 tick_at = now + TICK_S
                 self._tick(now, last)
@@ -155,6 +161,10 @@ class Road:
             logger.warning("no time to judge the last %d rows before the stop: they are dropped", left)
             for name in self._config.monitors:
                 self._state(name, now, last=True)
+        for monitor in self._monitors.values():
+            if monitor.witness is not None:
+                monitor.witness.finish()
+        self._keep_evidence()
         self._save(everything=True)
         if self._unsaved:
             logger.error("%d events could not be put on disk and are lost", len(self._unsaved))
@@ -175,6 +185,8 @@ class Road:
                     logger.error("%s", error)
                     self.trouble[f"monitor {config.name}"] = str(error)
                 continue
+            if self._config.evidence.max_size_bytes:
+                monitor.remember(self._config.device, self._config.evidence.memory_bytes)
             self._arm(monitor)
             self._pipeline.add(monitor)
             self._monitors[config.name] = monitor
@@ -259,6 +271,27 @@ class Road:
             return
         self.trouble.pop("alerts", None)
 
+    def _keep_evidence(self) -> None:
+        """Onto the disk, after the alerts that name it; what the disk refuses is given up."""
+        for name, monitor in self._monitors.items():
+            if monitor.witness is None or not monitor.witness.ready:
+                continue
+            ready, monitor.witness.ready = monitor.witness.ready, []
+            for evidence in ready:
+                payload = messages.event_payload(evidence.event, self._config.device)
+                try:
+                    self._evidence.put(evidence, payload)
+                except OSError as error:
+                    words = f"{self._evidence.folder} cannot be written: {error.strerror}"
+                    if self.trouble.get("evidence") != words:
+                        logger.error("%s; the evidence of %s is not kept", words, name)
+                    self.trouble["evidence"] = words
+                    continue
+                if self.trouble.pop("evidence", None):
+                    logger.info("evidence is kept again")
+        self.counters["evidence_written"] = self._evidence.written
+        self.counters["evidence_removed"] = self._evidence.removed
+
     # Once every TICK_S.
 
     def _tick(self, now: float, last: bool) -> None:
@@ -267,6 +300,7 @@ class Road:
             memory.release()
             logger.debug("memory is released that only starting and learning needed")
         self._emit(self._listen_for_silence(now))
+        self._keep_evidence()
         for name in self._config.monitors:
             self._state(name, now, last)
         if now - self._saved_at >= SAVE_S:

@@ -47,10 +47,11 @@ RAISED = Event(
     seq=7,
     alert=Alert("active", 1_700_000_000.123456, 1_700_000_000.123456, 2.4, 2.4, 2.4, "critical"),
     level=2.4,
-    moved=(Moved("temperature", "temperature", -7.34, 43.1, 86.0, "Cel"),),
+    moved=(Moved("temperature", "temperature", -7.34, 43.1, 86.0, "Cel", 0.9125),),
     model=MODEL,
     plan=Plan(1.0),
     sensor="thermometer",
+    evidence="pump-20231114T221320.123Z-12e035d3.npz",
 )
 CLEARED = replace(
     RAISED,
@@ -101,7 +102,9 @@ def test_an_event_says_all_the_design_promises() -> None:
         "value": 43.1,
         "normal": 86.0,
         "unit": "Cel",
+        "share": 0.9125,
     }
+    assert payload["rest"] == 0.0875
     assert payload["clock"] == {"monotonic": 12345.678901, "boot_id": CLOCK.boot_id, "synced": True}
     assert payload["sentence"] == sentence(RAISED)
 
