@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class File:
         """Rows at the start that are not scored."""
         return min(math.floor(PROBATION * self.rows), MOST_PROBATION)
 
+    @cache  # noqa: B019  (few files, asked for often)
     def worth(self) -> tuple[Doubles, NDArray[np.int64]]:
         """What an alarm at each row is worth, `(rows,)` from -1 to 1, and in which window it lies (-1: none)."""
         worth, window = np.full(self.rows, -1.0), np.full(self.rows, -1)

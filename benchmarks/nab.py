@@ -1,0 +1,230 @@
+"""NAB 1.1: the level bank on each file, one setting, alarms by the product's own rule."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.config import MonitorConfig
+from agent.progress import Progress
+from agent.quantities import Span
+from benchmarks import nab_controls, nab_peers
+from benchmarks.drawing import Bar, bars
+from benchmarks.nab_files import LABELS, Recording, read
+from benchmarks.nab_sweep import DEFAULT, SPLITS, THRESHOLDS, Sweep, sweep, transfer
+from benchmarks.recordings import folder
+from benchmarks.resampling import interval
+from benchmarks.road import Walk, walk
+from benchmarks.scores import nab as scores
+from benchmarks.scores.nab import File
+from benchmarks.scores.volume import vus_pr
+from benchmarks.tables import markdown, shown, within
+from sensors.base import Channel
+
+HELP = "Numenta's 58 slow channels: NAB scores, one setting, and with a threshold carried from half to half."
+WIDEST = 100  # rows, of VUS-PR's buffer; windows hold a buffer of their own already
+FILES = 58  # of the whole set
+BLOCK = 256  # rows a Reading: the same scores as one by one, see tests/benchmarks/test_road.py
+PUBLISHED = {  # standard score; sources: NAB's scoreboard, and each method's own paper
+    "ARTime": 74.9,
+    "HTM": 70.1,
+    "CAD OSE": 69.9,
+    "random cut forest": 51.7,
+    "windowed Gaussian": 39.7,
+}
+
+Doubles = NDArray[np.float64]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--splits", type=int, default=SPLITS, help="random halves for the transferred threshold"
+    )
+    parser.add_argument("--no-peers", action="store_true", help="without the other libraries' detectors")
+    parser.add_argument("--per-file", action="store_true", help="add a list of what happened in each file")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    path = folder(arguments.data, "nab", [LABELS])
+    recordings, given = read(path)
+    weights = scores.profiles(given)
+    walks = walk_all(recordings)
+    files = [recording.file for recording in recordings]
+    rules = [each.monitor.rule for each in walks]
+    swept = sweep(recordings, [each.levels for each in walks], rules, weights)
+    best = {profile: swept.best(profile) for profile in weights}
+    found: dict[str, Any] = {profile: swept.score(profile, row) for profile, row in best.items()}
+    found["transfer"] = transfer(swept, "standard", arguments.splits)
+    found["transfer_low_fp"] = transfer(swept, "low_fp", arguments.splits)
+    found["transfer_low_fn"] = transfer(swept, "low_fn", arguments.splits)
+    found["at_default"] = {profile: swept.score(profile, DEFAULT) for profile in weights}
+    found["thresholds"] = {profile: float(THRESHOLDS[row]) for profile, row in best.items()}
+    found["intervals"] = {
+        profile: interval(len(files), lambda drawn, p=profile, r=row: swept.score(p, r, drawn))  # type: ignore[misc]
+        for profile, row in best.items()
+    }
+    found.update(_alarm_figures(recordings, swept.alarms[DEFAULT]))
+    found["vus_pr"] = _volume(files, walks)
+    found["us_per_row"] = 1e6 * sum(each.cpu_s for each in walks) / sum(file.rows for file in files)
+    found["controls"] = nab_controls.controls(files, swept.alarms[best["standard"]], weights)
+    if not arguments.no_peers:
+        found["peers"] = nab_peers.peers(recordings, weights)
+    found["splits"] = arguments.splits
+    found["files"] = [recording.name for recording in recordings]
+    found["published"] = PUBLISHED
+    if arguments.per_file:
+        found["per_file"] = _per_file(recordings, swept)
+    return found
+
+
+def walk_all(recordings: Sequence[Recording]) -> list[Walk]:
+    """Every file through a monitor of its own, learning from what NAB calls probation."""
+    total = sum(recording.file.rows for recording in recordings)
+    done = 0
+    walks = []
+    with Progress("NAB") as progress:
+        for recording in recordings:
+
+            def watch(rows: int, before: int = done, name: str = recording.name) -> None:
+                progress.tell(lambda: (before + rows) / total, lambda: name)
+
+            walks.append(walk_one(recording, watch))
+            done += recording.file.rows
+    return walks
+
+
+def walk_one(recording: Recording, watch: Any = lambda rows: None) -> Walk:
+    """One file."""
+    config = MonitorConfig(
+        name="recording",
+        sensor="recording",
+        detector="level",
+        learn=Span(recording.file.probation, "rows"),
+    )
+    return walk(
+        recording.values.astype(np.float32)[:, None],
+        recording.times,
+        channels=[Channel("value")],
+        rate_hz=recording.rate_hz,
+        config=config,
+        block=BLOCK,
+        watch=watch,
+    )
+
+
+def table(result: dict[str, Any]) -> str:
+    rows: list[list[Any]] = [
+        [
+            "**Tocsin**, one threshold, best after the fact as published rows",
+            *_three(result),
+            result["us_per_row"],
+        ],
+        ["Tocsin, threshold from the other half of the files", *_three(result, "transfer"), None],
+        ["Tocsin at its default", *_three(result["at_default"]), None],
+    ]
+    for name, peer in result.get("peers", {}).items():
+        missing = "missing" in peer
+        rows.append(
+            [f"{name} (not installed)", None, None, None, None]
+            if missing
+            else [f"{name}, here", *_three(peer), peer["us_per_row"]]
+        )
+    rows += [[f"{name}, published", score, None, None, None] for name, score in result["published"].items()]
+    for name, control in result["controls"].items():
+        setting = f", {shown(control['setting'])}" if "setting" in control else ""
+        rows.append([f"control: {name}{setting}", *_three(control), None])
+    intervals = result["intervals"]
+    lines = [
+        markdown(["", "standard", "low FP", "low FN", "us a row"], rows),
+        "",
+        f"{len(result['files'])} files. 95 % intervals over files (bootstrap, threshold kept): standard"
+        f" {within(intervals['standard'])}, low FP {within(intervals['low_fp'])}, low FN"
+        f" {within(intervals['low_fn'])}. Thresholds: {_thresholds(result['thresholds'])} times the default.",
+        "",
+        f"At its default: {result['alarms']} alarms, {result['hits']} of {result['windows']} windows,"
+        f" {shown(result['false_per_hour'])} false alarms an hour outside of windows; median delay"
+        f" {shown(result['median_delay_s'] / 3600 if result['median_delay_s'] is not None else None)} h from the"
+        f" window's start. VUS-PR {shown(result['vus_pr'])} (pooled, buffers to {WIDEST} rows). A timer rings once in"
+        " each file at a share of it, a metronome every so many rows, both at the setting that is best after the fact;"
+        " random: as many alarms as ours, mean of 20 draws.",
+    ]
+    if len(result["files"]) < FILES:
+        lines += ["", f"Run on: {', '.join(result['files'])}."]
+    return "\n".join(lines)
+
+
+def plot(result: dict[str, Any], path: Path) -> None:
+    every = [
+        Bar("Tocsin", result["standard"], "ours", result["intervals"]["standard"]),
+        Bar("Tocsin, other half's threshold", result["transfer"], "ours"),
+        Bar("Tocsin, default", result["at_default"]["standard"], "ours"),
+    ]
+    every += [Bar(name, peer.get("standard"), "peer") for name, peer in result.get("peers", {}).items()]
+    every += [Bar(name, score, "published") for name, score in result["published"].items()]
+    every += [Bar(name, max(0.0, one["standard"]), "control") for name, one in result["controls"].items()]
+    bars(path, [("NAB, standard profile", every)])
+
+
+def _alarm_figures(recordings: Sequence[Recording], alarms: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Of the alarms at the default, after probation."""
+    delays: list[float] = []
+    windows = false = hits = 0
+    hours = 0.0
+    for recording, rows in zip(recordings, alarms, strict=True):
+        file, times = recording.file, recording.times
+        inside = np.zeros(file.rows, bool)
+        for first, last in file.windows:
+            inside[first : last + 1] = True
+            windows += 1
+            within = [row for row in rows if first <= row <= last]
+            if within:
+                hits += 1
+                delays.append(float(times[within[0]] - times[first]))
+        false += sum(row >= file.probation and not inside[row] for row in rows)
+        hours += (~inside[file.probation :]).sum() / recording.rate_hz / 3600
+    return {
+        "alarms": sum(len(rows) for rows in alarms),
+        "windows": windows,
+        "hits": hits,
+        "false_per_hour": false / hours if hours else None,
+        "median_delay_s": float(np.median(delays)) if delays else None,
+    }
+
+
+def _volume(files: Sequence[File], walks: Sequence[Walk]) -> float:
+    """VUS-PR over the rows after probation; the labels are NAB's windows."""
+    parts = []
+    for file, each in zip(files, walks, strict=True):
+        labels = np.zeros(file.rows, bool)
+        for first, last in file.windows:
+            labels[first : last + 1] = True
+        parts.append((labels[file.probation :], each.levels[file.probation :]))
+    return vus_pr(parts, WIDEST)
+
+
+def _per_file(recordings: Sequence[Recording], swept: Sweep) -> dict[str, Any]:
+    """What each file brings to the standard score, from 0 (silence) to 2 a window."""
+    return {
+        recording.name: {
+            "windows": int(swept.windows[i]),
+            "alarms": len(swept.alarms[DEFAULT][i]),
+            "score": float(swept.raw["standard"][DEFAULT, i] + swept.windows[i]),
+        }
+        for i, recording in enumerate(recordings)
+    }
+
+
+def _three(scored: dict[str, Any], transfer: str = "") -> list[Any]:
+    names = ("standard", "low_fp", "low_fn")
+    if transfer:
+        return [scored["transfer" if name == "standard" else f"transfer_{name}"] for name in names]
+    return [scored[name] for name in names]
+
+
+def _thresholds(found: dict[str, float]) -> str:
+    return ", ".join(shown(found[name]) for name in ("standard", "low_fp", "low_fn"))

@@ -1,0 +1,113 @@
+"""Other detectors in the same process: those of other libraries where they are installed, and plain ones of our own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from time import process_time
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Peer = Callable[[Doubles, int], Doubles]  # (rows, channels), rows to learn from -> a score for each row
+SEED = 1
+SPAN = 30  # rows of the windowed Gaussian
+
+
+def half_space_trees(values: Doubles, learned: int) -> Doubles:
+    """River's HalfSpaceTrees at its defaults, on values scaled to 0..1 by what was learned from; scores, then learns,
+    row by row. Raises ImportError."""
+    from river.anomaly import HalfSpaceTrees
+
+    unit, model = _unit(values, learned), HalfSpaceTrees(seed=SEED)
+    scores = np.empty(len(values))
+    for i, row in enumerate(unit.tolist()):
+        named = dict(enumerate(row))
+        scores[i] = model.score_one(named)
+        model.learn_one(named)
+    return scores
+
+
+def loda(values: Doubles, learned: int) -> Doubles:
+    """PySAD's LODA at its defaults. Raises ImportError."""
+    return _pysad("LODA", values)
+
+
+def xstream(values: Doubles, learned: int) -> Doubles:
+    """PySAD's xStream at its defaults. Raises ImportError."""
+    return _pysad("xStream", values)
+
+
+def deviation(values: Doubles, learned: int) -> Doubles:
+    """PySAD's StandardAbsoluteDeviation at its defaults, of one channel. Raises ImportError."""
+    return _pysad("StandardAbsoluteDeviation", values)
+
+
+def t2_q(values: Doubles, learned: int) -> Doubles:
+    """Hotelling's T² and Q of a principal component model (90 % of the variance) of the rows learned from, each over
+    its own 0.99 quantile there; the larger."""
+    lesson = values[:learned]
+    mean, spread = lesson.mean(axis=0), lesson.std(axis=0)
+    z = (values - mean) / np.where(spread > 0, spread, 1.0)
+    variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(z[:learned], rowvar=False)))
+    order = np.argsort(-variance)
+    variance, axes = variance[order], axes[:, order]
+    kept = int(np.searchsorted(np.cumsum(variance) / variance.sum(), 0.9)) + 1
+    along = z @ axes[:, :kept]
+    t2 = (along**2 / variance[:kept]).sum(axis=1)
+    q = ((z - along @ axes[:, :kept].T) ** 2).sum(axis=1)
+    edges = [max(float(np.quantile(part[:learned], 0.99)), 1e-12) for part in (t2, q)]
+    larger: Doubles = np.maximum(t2 / edges[0], q / edges[1])
+    return larger
+
+
+def windowed_gaussian(values: Doubles, learned: int) -> Doubles:
+    """How many standard deviations a value lies from the mean of the 30 before it, the largest over the channels."""
+    scores = np.zeros(len(values))
+    least = 0.1 * values[:learned].std(axis=0) + 1e-9
+    for i in range(2, len(values)):
+        before = values[max(0, i - SPAN) : i]
+        scores[i] = (np.abs(values[i] - before.mean(axis=0)) / np.maximum(before.std(axis=0), least)).max()
+    return scores
+
+
+MULTIVARIATE: dict[str, Peer] = {
+    "T²+Q": t2_q,
+    "River HalfSpaceTrees": half_space_trees,
+    "PySAD LODA": loda,
+    "PySAD xStream": xstream,
+}
+SLOW: dict[str, Peer] = {
+    "windowed Gaussian": windowed_gaussian,
+    "River HalfSpaceTrees": half_space_trees,
+    "PySAD StandardAbsoluteDeviation": deviation,
+}
+
+
+def timed(peer: Peer, values: Doubles, learned: int) -> tuple[Doubles, float]:
+    """Its scores, and the CPU seconds they took. Raises ImportError where its library is not installed."""
+    before = process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what another library warns of itself
+        scores = peer(values, learned)
+    return np.nan_to_num(scores, nan=0.0), process_time() - before
+
+
+def _pysad(name: str, values: Doubles) -> Doubles:
+    import pysad.models
+
+    state = np.random.get_state()
+    np.random.seed(SEED)
+    try:
+        model = getattr(pysad.models, name)()
+        return np.array([float(np.ravel(model.fit_score_partial(row))[0]) for row in values])
+    finally:
+        np.random.set_state(state)
+
+
+def _unit(values: Doubles, learned: int) -> Doubles:
+    """Scaled to 0..1 over what was learned from, and cut there."""
+    low, high = values[:learned].min(axis=0), values[:learned].max(axis=0)
+    unit: Doubles = np.clip((values - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
+    return unit
