@@ -203,7 +203,7 @@ def _belonging(
         "sensor": sensor.name,
         "channels": ", ".join(f"{name} [{unit}]" for name, unit in channels),
         "rate": f"{sensor.rate_hz:.9g} Hz",
-        "features": shape.kind,
+        "features": shape.kind if shape.kind == "telemetry" else f"{shape.kind}, {head.width} columns",
         "detector": shape.detector,
         "window": f"{shape.window} rows",
         "hop": f"{shape.hop * shape.every} rows",

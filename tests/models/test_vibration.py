@@ -26,6 +26,7 @@ RATE_HZ, LENGTH = 6400.0, 6400
 SKF_6205 = Bearing(9, 0.00794, 0.03904, 0.0, 1797 / 60)
 # Harmonics of one part of this bearing lie off those of the others: what one does the others do not see.
 APART = Bearing(8, 0.011, 0.050, 0.0, 24.7)
+ROLLED_OVER = [part for part in APART.frequencies() if not part.startswith("cage")]
 
 
 def seconds() -> NDArray[np.float64]:
@@ -89,6 +90,50 @@ def test_white_noise_has_a_kurtosis_of_three_and_spreads_over_the_bands_by_their
         assert rms == pytest.approx(math.sqrt((high - low) / (RATE_HZ / 2)), rel=0.5 if high < 100 else 0.15)
 
 
+@pytest.mark.parametrize("hz", [20.0, 55.5, 200.0, 990.0])
+@pytest.mark.parametrize(("unit", "metres"), [("m/s2", 1.0), ("g", 9.80665), ("mm/s2", 1e-3)])
+def test_the_velocity_of_a_sine_is_its_acceleration_over_its_angular_frequency(
+    hz: float, unit: str, metres: float
+) -> None:
+    velocity_mm_s = 1e3 * 3.0 * metres / (2 * np.pi * hz * math.sqrt(2))
+    assert features(sine(hz, 3.0), unit=unit)["x velocity RMS"] == pytest.approx(velocity_mm_s, rel=0.01)
+
+
+def test_the_velocity_of_sines_together_is_the_root_of_their_squares() -> None:
+    together = features(sine(30.0, 2.0) + sine(400.0, 50.0))["x velocity RMS"]
+    apart = [features(sine(30.0, 2.0))["x velocity RMS"], features(sine(400.0, 50.0))["x velocity RMS"]]
+    assert together == pytest.approx(math.hypot(*apart), rel=1e-3)
+
+
+@pytest.mark.parametrize("hz", [3.0, 1100.0, 2500.0])
+def test_nothing_outside_of_10_to_1000_hz_counts_as_velocity(hz: float) -> None:
+    inside = features(sine(500.0, 100.0))["x velocity RMS"]
+    assert features(sine(hz, 100.0))["x velocity RMS"] < 0.001 * inside
+
+
+def test_a_velocity_is_taken_as_it_is() -> None:
+    assert features(sine(100.0, 3.0), unit="mm/s")["x velocity RMS"] == pytest.approx(
+        3 / math.sqrt(2), rel=1e-3
+    )
+    assert features(sine(100.0, 3e-3), unit="m/s")["x velocity RMS"] == pytest.approx(
+        3 / math.sqrt(2), rel=1e-3
+    )
+
+
+def test_what_is_neither_acceleration_nor_velocity_has_none() -> None:
+    assert not any("velocity" in name for name in features(sine(100.0), unit="Pa"))
+    mixed = Vibration([("x", "Pa"), ("y", "g"), ("z", "V"), ("w", "mm/s")], RATE_HZ, LENGTH)
+    found = [mixed.columns[i].name for i in mixed.velocities]
+    assert found == ["y velocity RMS", "w velocity RMS"]
+    windows = Windower(LENGTH, 1, 4, 1.0).push(0.0, RATE_HZ, np.concatenate([sine(100.0, 2.0)] * 4, axis=1))
+    row = np.exp(mixed.extract(windows[0])[0])
+    assert len(row) == len(mixed.columns)
+    assert row[mixed.velocities[1]] == pytest.approx(math.sqrt(2), rel=1e-3)
+    assert row[[column.name for column in mixed.columns].index("z crest factor")] == pytest.approx(
+        math.sqrt(2), rel=1e-3
+    )
+
+
 def test_a_constant_offset_changes_nothing() -> None:
     x = noise(LENGTH, 1)
     plain, lifted = features(x), features(x + np.float32(9.81))
@@ -127,10 +172,10 @@ def test_a_contact_angle_brings_the_races_together() -> None:
     assert flat["outer race (BPFO)"] + flat["inner race (BPFI)"] == pytest.approx(9 * 30.0)
 
 
-@pytest.mark.parametrize("part", list(APART.frequencies()))
+@pytest.mark.parametrize("part", ROLLED_OVER)
 @pytest.mark.parametrize("slip", [0.993, 1.0, 1.007])
 def test_a_resonance_struck_at_one_part_raises_its_column_and_no_other(part: str, slip: float) -> None:
-    rises: dict[str, list[float]] = {name: [] for name in APART.frequencies()}
+    rises: dict[str, list[float]] = {name: [] for name in ROLLED_OVER}
     for seed in range(5):
         quiet = noise(LENGTH, 1, seed)
         before, after = (
@@ -142,6 +187,17 @@ def test_a_resonance_struck_at_one_part_raises_its_column_and_no_other(part: str
             rises[name].append(math.log(after[column] / before[column]))
     assert np.mean(rises.pop(part)) > 1.0
     assert all(np.mean(others) < 0.3 for others in rises.values())
+
+
+def test_noise_that_swells_with_the_cage_raises_its_column() -> None:
+    swelling = 0.8 * np.cos(2 * np.pi * APART.frequencies()["cage (FTF)"] * seconds())
+    quiet = noise(LENGTH, 1)
+    before, after = (
+        features(quiet, APART),
+        features(quiet * np.exp(swelling)[:, None].astype(np.float32), APART),
+    )
+    column = next(column for column in before if "cage" in column)
+    assert after[column] > 1.5 * before[column]
 
 
 def blows(every_hz: float, seed: int) -> Array:
