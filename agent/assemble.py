@@ -9,7 +9,7 @@ from typing import NoReturn
 from agent.alerts import Plan, Rule
 from agent.budget import Budget
 from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
-from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape, default_detector
+from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape, default_detector, whose
 from agent.evidence import Column, Scene
 from agent.monitor import Monitor
 from agent.quantities import Span
@@ -19,8 +19,8 @@ from models.baseline import Baseline
 from models.bearing import Bearing
 from models.detector import Head
 from models.features import Features, telemetry
-from models.mahalanobis import fewest_rows
 from models.session import digest
+from models.smoothing import fewest_rows
 from models.vibration import Vibration
 from models.window import Windower
 from sensors import registry
@@ -104,10 +104,7 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
     name = default_detector(kind, channels, rate) if config.detector == "auto" else config.detector
     detector = DETECTORS[name]
     if kind not in detector.signals:
-        others = " or ".join(f'"{other}"' for other, entry in DETECTORS.items() if kind in entry.signals)
-        _refuse(
-            config, "detector", f'"{name}" is for {" and ".join(detector.signals)}: {kind} needs {others}'
-        )
+        _refuse(config, "detector", whose(name, kind))
 
     def rows(span: Span | None, default: int) -> int:
         return default if span is None else max(1, span.rows(rate))

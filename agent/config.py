@@ -204,10 +204,12 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
         tuple[str, ...], About("The channels it listens to, as a list.", default="all of the sensor's")
     ] = ()
     detector: Annotated[
-        Literal["auto", "mahalanobis", "level"],
+        Literal["auto", "mahalanobis", "reconstruction", "level", "knn", "spectral"],
         About(
-            "`mahalanobis`: several channels that belong together; `level`: changes of slow channels, "
-            "each alone; `auto`: `level` for one channel of a row a minute or fewer, else `mahalanobis`."
+            "`mahalanobis`: several channels that belong together; `reconstruction`: the same, along a curve; "
+            "`level`: changes of slow channels, each alone; `knn`: stretches of slow channels, each alone, unlike "
+            "any before; `spectral`: vibration; `auto`: `spectral` for vibration, `level` for one channel of a row "
+            "a minute or fewer, else `mahalanobis`. What each is good and bad at: [detectors](detectors.md)."
         ),
     ] = "auto"
     features: Annotated[

@@ -14,6 +14,7 @@ from agent.yaml_lines import Located, Mistake, quoted, step
 
 if TYPE_CHECKING:  # the configuration itself imports us
     from agent.config import BearingConfig, BrokerConfig, Config, MonitorConfig, SensorConfig
+    from agent.detectors import Detector
     from sensors.base import Sensor
 
 
@@ -103,6 +104,7 @@ def _check_monitor(
     monitor: MonitorConfig, sensor: Sensor | None, place: Located, mistakes: list[Mistake]
 ) -> None:
     """What must fit together in one monitor, as far as it is known before the sensor is opened."""
+    from agent.detectors import DETECTORS
     from models.vibration import shortest
 
     path = f"monitors.{step(monitor.name)}"
@@ -130,27 +132,35 @@ def _check_monitor(
     if rows is not None and learn_rows is not None and learn_rows < rows:
         message = f"{monitor.learn} is too short: a window alone has {monitor.window}"
         _wrong(place, "learn", path, message, mistakes)
-    if features == "telemetry" and monitor.smooth is not None and monitor.detector != "level":
+    detector = DETECTORS.get(monitor.detector)  # None: chosen by the signal
+    if features == "telemetry" and monitor.smooth is not None and (detector is None or detector.averages):
         message = "is a setting for vibration: on telemetry the window itself is averaged"
         _wrong(place, "smooth", path, message, mistakes)
     if monitor.false_alarms_hz is not None and monitor.sensitivity is not None:
         message = "is not needed: false_alarms says where the edge of normal lies"
         _wrong(place, "sensitivity", path, message, mistakes)
-    if monitor.detector == "level":
-        _check_level(monitor, features, place, path, mistakes)
+    if detector is not None:
+        _check_detector(monitor, detector, features, place, path, mistakes)
     if monitor.bearing is not None:
         _check_bearing(monitor.bearing, features, place, path, mistakes)
 
 
-def _check_level(
-    monitor: MonitorConfig, features: str, place: Located, path: str, mistakes: list[Mistake]
+def _check_detector(
+    monitor: MonitorConfig,
+    detector: Detector,
+    features: str,
+    place: Located,
+    path: str,
+    mistakes: list[Mistake],
 ) -> None:
-    if features == "vibration":
-        message = '"level" is for slow channels: vibration needs "mahalanobis"'
-        _wrong(place, "detector", path, message, mistakes)
-    for key in ("window", "hop", "smooth"):
+    name = monitor.detector
+    if features != "auto" and features not in detector.signals:
+        from agent.detectors import whose
+
+        _wrong(place, "detector", path, whose(name, features), mistakes)
+    for key in ("window", "hop", "smooth") if not detector.averages else ():
         if getattr(monitor, key) is not None:
-            message = 'is not a setting of the detector "level": it takes each row by itself'
+            message = f'is not a setting of the detector "{name}": it takes each row by itself'
             _wrong(place, key, path, message, mistakes)
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from agent.alerts import Rule
 from agent.evidence import Measure
 from models.detector import Head
-from models.level import FEWEST, Level
-from models.mahalanobis import Mahalanobis, fewest_rows
+from models.smoothing import fewest_rows
 
 LEVEL_HOLD_ROWS = 100  # an alert of the level bank says nothing new for so long, unless twice as loud
 
@@ -47,10 +46,56 @@ class Detector:
     )
 
 
+# Heads are imported where they are made: a configuration is checked without onnxruntime.
+
+
 def _mahalanobis(width: int, shape: Shape) -> Head:
-    span = shape.window if shape.kind == "vibration" else 0
-    apart = math.ceil((span + (shape.smooth - 1) * shape.hop) / shape.hop) if span else 0
-    return Mahalanobis(width, smooth=shape.smooth, every=shape.every, lag=apart)
+    from models.mahalanobis import Mahalanobis
+
+    return Mahalanobis(width, smooth=shape.smooth, every=shape.every, lag=_apart(shape))
+
+
+def _spectral(width: int, shape: Shape) -> Head:
+    from models.mahalanobis import Spectral
+
+    return Spectral(width, smooth=shape.smooth, every=shape.every, lag=_apart(shape))
+
+
+def _apart(shape: Shape) -> int:
+    """Levels from one to the next that shares no sample with it; 0 where rows of features share none."""
+    if shape.kind != "vibration":
+        return 0
+    return math.ceil((shape.window + (shape.smooth - 1) * shape.hop) / shape.hop)
+
+
+def _reconstruction(width: int, shape: Shape) -> Head:
+    from models.reconstruction import Reconstruction
+
+    return Reconstruction(width, smooth=shape.smooth, every=shape.every)
+
+
+def _level(width: int, shape: Shape) -> Head:
+    from models.level import Level
+
+    return Level(width)
+
+
+def _neighbours(width: int, shape: Shape) -> Head:
+    from models.neighbours import Neighbours
+
+    return Neighbours(width)
+
+
+def _fewest_of_level(smooth: int, every: int) -> int:
+    from models.level import FEWEST
+
+    return FEWEST
+
+
+def _fewest_of_neighbours(smooth: int, every: int) -> int:
+    from models.neighbours import FEWEST
+
+    return FEWEST
 
 
 def _usual_rule(shape: Shape, rate_hz: float) -> Rule:
@@ -70,17 +115,36 @@ def _level_rule(shape: Shape, rate_hz: float) -> Rule:
     )
 
 
+TELEMETRY, VIBRATION = ("telemetry",), ("vibration",)
 DETECTORS: dict[str, Detector] = {
-    "mahalanobis": Detector(("telemetry", "vibration"), _mahalanobis, 600, fewest_rows, _usual_rule),
+    "mahalanobis": Detector(TELEMETRY + VIBRATION, _mahalanobis, 600, fewest_rows, _usual_rule),
+    "reconstruction": Detector(
+        TELEMETRY,
+        _reconstruction,
+        600,
+        fewest_rows,
+        _usual_rule,
+        measures=(Measure(name="error", adds_up="squared error"),),
+    ),
     "level": Detector(
-        ("telemetry",),
-        lambda width, _: Level(width),
+        TELEMETRY,
+        _level,
         750,
-        lambda *_: FEWEST,
+        _fewest_of_level,
         _level_rule,
         averages=False,
         measures=(Measure(name="mean excess"),),
     ),
+    "knn": Detector(
+        TELEMETRY,
+        _neighbours,
+        750,
+        _fewest_of_neighbours,
+        _level_rule,
+        averages=False,
+        measures=(Measure(name="distance from the most similar"),),
+    ),
+    "spectral": Detector(VIBRATION, _spectral, 0, fewest_rows, _usual_rule),
 }
 SLOW_HZ = 1 / 60  # up to here a single channel goes to the level bank, which knows hours and weekdays
 VIBRATION_WINDOWS = 120  # learned from
@@ -88,4 +152,12 @@ VIBRATION_WINDOWS = 120  # learned from
 
 def default_detector(kind: str, channels: int, rate_hz: float) -> str:
     """What judges a signal when nobody says."""
-    return "level" if kind == "telemetry" and channels == 1 and rate_hz <= SLOW_HZ else "mahalanobis"
+    if kind == "vibration":
+        return "spectral"
+    return "level" if channels == 1 and rate_hz <= SLOW_HZ else "mahalanobis"
+
+
+def whose(name: str, kind: str) -> str:
+    """That a detector is not for this kind of signal, and which are."""
+    others = " or ".join(f'"{other}"' for other, entry in DETECTORS.items() if kind in entry.signals)
+    return f'"{name}" is for {" and ".join(DETECTORS[name].signals)}: {kind} needs {others}'

@@ -13,6 +13,7 @@ from models.window import Array
 STUCK_ROWS = 30  # a channel that moves at nearly every row and then repeats itself this often is stuck
 STRAY_SIGMA = 8.0  # robust sigma beyond which a row is called abnormal
 PULSE_SHARE = 0.01  # a channel that leaves its resting value at least this often does so in health
+FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
 STRAY_SHARE = 0.1  # more strays than this are no strays but another way the machine runs
 
 
@@ -136,3 +137,13 @@ def smallest_steps(rows: Array) -> NDArray[np.float64]:
         if len(distinct) > 1:
             steps[i] = np.diff(distinct.astype(np.float64)).min()
     return steps
+
+
+def robust_standard(rows: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`(columns,)` each: the median, and a deviation that a few strays do not move. One that never moved gets a
+    thousandth of its value, so that any movement is strange."""
+    low, median, high = np.quantile(rows.astype(np.float64), (0.05, 0.5, 0.95), axis=0)
+    scale = (high - low) / 3.3  # of a normal distribution: one sigma
+    scale = np.where(scale > 0, scale, rows.std(axis=0, dtype=np.float64))
+    constant = np.maximum(1e-6, 1e-3 * np.abs(median))
+    return median, np.maximum(np.where(scale > 0, scale, constant), FAINTEST)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.detector import Bank, Job, Learned, LearningError, Normal, Shift
+from models.learning import robust_standard
 from models.session import Bound, aligned, open_graph
 from models.tail import Prior
 from models.window import Array
@@ -37,7 +38,6 @@ WIDTHS: dict[str, tuple[int, ...]] = {  # of the state that is saved
 # Of the state that goes through the graph.
 CARRIED = {"profile": (4,), **{name: shape for name, shape in WIDTHS.items() if name != "table"}}
 FEWEST = 20  # rows to learn from
-FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
 
 
 class Level:
@@ -62,11 +62,7 @@ class Level:
     def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
         if len(rows) < FEWEST:
             raise LearningError(f"{len(rows)} normal rows are too few to learn from: it takes {FEWEST}")
-        low, median, high = np.quantile(rows.astype(np.float64), (0.05, 0.5, 0.95), axis=0)
-        scale = (high - low) / 3.3  # of a normal distribution: one sigma
-        scale = np.where(scale > 0, scale, rows.std(axis=0, dtype=np.float64))
-        constant = np.maximum(1e-6, 1e-3 * np.abs(median))
-        scale = np.maximum(np.where(scale > 0, scale, constant), FAINTEST)
+        median, scale = robust_standard(rows)
         arrays = {
             "median": median[:, None].astype(np.float32),
             "inverse_scale": (1 / scale[:, None]).astype(np.float32),

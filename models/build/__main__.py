@@ -8,8 +8,15 @@ from pathlib import Path
 
 from models.build.level import level
 from models.build.mahalanobis import mahalanobis
+from models.build.neighbours import neighbours
+from models.build.reconstruction import reconstruction
 
-GRAPHS = {"mahalanobis.onnx": mahalanobis, "level.onnx": level}
+GRAPHS = {
+    "mahalanobis.onnx": mahalanobis,
+    "level.onnx": level,
+    "reconstruction.onnx": reconstruction,
+    "neighbours.onnx": neighbours,
+}
 FOLDER = Path(__file__).resolve().parent.parent / "graphs"
 
 

@@ -174,8 +174,8 @@ monitors:
         'tocsin.yaml:16: monitors.pump.channels: "temperature" is not a list: write [temperature]',
         'tocsin.yaml:17: monitors.request: "request" is a name that the agent needs for a topic of its own: '
         "choose another",
-        'tocsin.yaml:17: monitors.request.detector: "levl" is not one of auto, mahalanobis, level: '
-        "did you mean level?",
+        'tocsin.yaml:17: monitors.request.detector: "levl" is not one of auto, mahalanobis, reconstruction, '
+        "level, knn, spectral: did you mean level?",
     ]
 
 
@@ -224,7 +224,12 @@ monitors:
         ("outbox: {max_size: 1 kB}", '"1 kB" is too small: at least 256 kB'),
         (monitor(learn="10 rows", window="20 rows"), "monitors.pump.learn: 10 rows is too short"),
         (monitor(features="vibration", window="20 rows"), "features need at least 64 rows"),
-        (monitor(features="vibration", detector="level"), '"level" is for slow channels'),
+        (
+            monitor(features="vibration", detector="level"),
+            '"level" is for telemetry: vibration needs "mahalanobis" or "spectral"',
+        ),
+        (monitor(features="telemetry", detector="spectral"), '"spectral" is for vibration: telemetry needs'),
+        (monitor(detector="knn", window="5 rows"), 'is not a setting of the detector "knn"'),
         (monitor(detector="level", window="5 rows"), 'is not a setting of the detector "level"'),
         (monitor(features="telemetry", smooth="5"), "monitors.pump.smooth: is a setting for vibration"),
         (monitor(channels="[]"), "is empty: leave it out to take all of them"),

@@ -332,7 +332,7 @@ def alike(found: Any, expected: Any, where: str = "") -> None:
         assert found == expected, where
 
 
-@pytest.mark.parametrize("name", ["telemetry", "slow-channel", "vibration"])
+@pytest.mark.parametrize("name", ["telemetry", "slow-channel", "vibration", "reconstruction", "knn"])
 def test_golden_replays_stay_as_they_were(name: str, tmp_path: Path) -> None:
     """After a wanted change: `python -m tests.golden` writes them anew; look at the difference before you commit it."""
     out = tmp_path / "alerts.jsonl"

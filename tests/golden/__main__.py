@@ -50,7 +50,7 @@ def recordings() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["recordings"]:
         recordings()
-    for name in ("telemetry", "slow-channel", "vibration"):
+    for name in ("telemetry", "slow-channel", "vibration", "reconstruction", "knn"):
         out = ["--out", str(HERE / f"{name}.jsonl")]
         code = main(["replay", "-c", str(HERE / "tocsin.yaml"), "--monitor", name, *out])
         assert code == 0, name

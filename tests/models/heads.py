@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.detector import Bank, Head, Job, Learned
-from models.level import Level, LevelBank
-from models.mahalanobis import Mahalanobis, MahalanobisBank
+from models.level import Level
+from models.mahalanobis import Mahalanobis
+from models.neighbours import Neighbours
+from models.reconstruction import Reconstruction
 from tests.models.streams import Array, noise
 
 LESSON_ROWS = 600
-EDGE = 1.5  # of the reference edge: where a usual budget has it
 START, STEP_S = 1700000000.0, 60.0
+EDGE = 1.5  # of the reference edge: where a usual budget has it
 
 
 @dataclass(frozen=True)
@@ -27,25 +29,26 @@ class Kind:
     width: int
     settles: int  # rows until a step is all that its short memory holds
     head: Callable[[], Head]
-    bank: Callable[[], Bank]
+
+    def bank(self) -> Bank:
+        return self.head().make_bank()
 
     def __str__(self) -> str:
         return self.name
 
 
 KINDS = (
-    Kind("mahalanobis of 1", 1, 20, lambda: Mahalanobis(1, smooth=20), lambda: MahalanobisBank(1)),
-    Kind("mahalanobis of 8", 8, 20, lambda: Mahalanobis(8, smooth=20), lambda: MahalanobisBank(8)),
-    Kind(
-        "mahalanobis of 45",
-        45,
-        5,
-        lambda: Mahalanobis(45, smooth=5, every=2, lag=9),
-        lambda: MahalanobisBank(45),
-    ),
-    Kind("mahalanobis unsmoothed", 3, 1, lambda: Mahalanobis(3, smooth=1), lambda: MahalanobisBank(3)),
-    Kind("level of 1", 1, 20, lambda: Level(1), LevelBank),
-    Kind("level of 3", 3, 20, lambda: Level(3), LevelBank),
+    Kind("mahalanobis of 1", 1, 20, lambda: Mahalanobis(1, smooth=20)),
+    Kind("mahalanobis of 8", 8, 20, lambda: Mahalanobis(8, smooth=20)),
+    Kind("mahalanobis of 45", 45, 5, lambda: Mahalanobis(45, smooth=5, every=2, lag=9)),
+    Kind("mahalanobis unsmoothed", 3, 1, lambda: Mahalanobis(3, smooth=1)),
+    Kind("reconstruction of 1", 1, 20, lambda: Reconstruction(1, smooth=20)),
+    Kind("reconstruction of 8", 8, 20, lambda: Reconstruction(8, smooth=20)),
+    Kind("reconstruction of 5, some", 5, 5, lambda: Reconstruction(5, smooth=5, every=2)),
+    Kind("level of 1", 1, 20, lambda: Level(1)),
+    Kind("level of 3", 3, 20, lambda: Level(3)),
+    Kind("knn of 1", 1, 24, lambda: Neighbours(1)),
+    Kind("knn of 3", 3, 24, lambda: Neighbours(3)),
 )
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.baseline import STREAMING
 from models.detector import Head, Learned, LearningError
-from models.level import WIDTHS
 from tests.models.heads import (
     KINDS,
     LESSON_ROWS,
@@ -32,7 +32,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 def weights(head: Head) -> dict[str, bytes]:
     """What was learned, without the streaming state."""
     arrays = head.learned().arrays
-    return {name: array.tobytes() for name, array in arrays.items() if name not in WIDTHS}
+    return {name: array.tobytes() for name, array in arrays.items() if name not in STREAMING}
 
 
 @every_kind

@@ -42,6 +42,28 @@ SHAPES = {
             "apart": ["channels", 6],
         },
     ),
+    "reconstruction.onnx": (
+        {
+            "level": ["monitors", "width", "windows"],
+            **{name: ["monitors", "width", 1] for name in ("mean", "inverse_scale", "centre")},
+            "projection": ["monitors", "features", "width"],
+            "offset": ["monitors", "features", 1],
+            "readout": ["monitors", "width", "features"],
+            "precision": ["monitors", "width", "width"],
+            "ones": ["monitors", 1, "width"],
+        },
+        {"distance": ["monitors", 1, "windows"]},
+    ),
+    "neighbours.onnx": (
+        {
+            "stretch": ["channels", "length", "windows"],
+            "memory": ["channels", "kept", "length"],
+            "energy": ["channels", "kept", 1],
+            "inverse_edge": ["channels", 1, 1],
+            "ones": ["channels", 1, "length"],
+        },
+        {"score": ["channels", 1, "windows"]},
+    ),
 }
 
 

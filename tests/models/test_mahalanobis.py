@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from models.calibration import FOLDS, QUANTILE
 from models.detector import LearningError
-from models.mahalanobis import CHANGE_SPANS, JUMP_MARGIN, RIDGE, SHRINKAGE, Mahalanobis, MahalanobisBank
+from models.mahalanobis import JUMP_MARGIN, Mahalanobis
+from models.smoothing import CHANGE_SPANS, RIDGE, SHRINKAGE
 from tests.models.heads import EDGE, times_of
 from tests.models.streams import Array, noise
 
@@ -60,7 +61,7 @@ def head_of(rows: Array, **options: int) -> Mahalanobis:
     head = Mahalanobis(rows.shape[1], smooth=options.get("smooth", SPAN))
     head.arm(head.learn(np.asarray(times_of(len(rows))), rows, [0]))
     head.calibration = head.calibration.at(EDGE)
-    head.bank = bank = MahalanobisBank(rows.shape[1])
+    head.bank = bank = head.make_bank()
     head.seat = bank.seat(head)
     return head
 

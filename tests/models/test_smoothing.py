@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.mahalanobis import CHANGE_SPANS, Smoother
+from models.smoothing import CHANGE_SPANS, Smoother
 from tests.models.streams import Array, cuts, noise
 
 Smooth = tuple[list[int], list[list[float]], list[list[float]]]
