@@ -18,7 +18,7 @@ from models.calibration import Calibration
 from models.detector import Bank, Head, Job, Learned, LearningError, Shift
 from models.features import Feature
 from models.learning import Learner
-from models.tail import Peaks, Tail, fit
+from models.tail import Growth, Peaks, Tail, fit
 from models.window import Array
 
 GROWTH = 0.25  # by so much more normal operation must have been seen before the edge is moved anew
@@ -106,10 +106,9 @@ class Judge:
         self.head.arm(learned)
         if self.head.bank is not None:
             self.head.seat = self.head.bank.seat(self.head)
-        tail = learned.tail
-        self.aim, self._reference = self.budget.aim(tail), learned.calibration
-        self._peaks = Peaks(math.inf if tail is None else tail.threshold, *self._delays)
-        self.take_aim()
+        self._reference = learned.calibration
+        self._peaks = Peaks(math.inf if learned.tail is None else learned.tail.threshold, *self._delays)
+        self._point(learned.tail, learned.growth)
         self.origin, self.learner, self.refusal = origin, None, ""
 
     def join(self, bank: Bank) -> None:
@@ -120,7 +119,8 @@ class Judge:
 
     def learned(self) -> Learned:
         """What it judges by, with what streams on as it stands now."""
-        return replace(self.head.learned(), tail=self.tail())
+        growth = Growth(self._seen_rows, tuple(self._seen_peaks), self.rows_to_aim)
+        return replace(self.head.learned(), tail=self.aim.tail, growth=growth)
 
     # What to say of a level.
 
@@ -165,13 +165,17 @@ class Judge:
 
     def take_aim(self) -> None:
         """Put the edge where the budget wants it, with all that was seen of normal operation by now."""
-        tail = self.tail()
-        self._seen_rows, self._seen_peaks = 0, []
+        self._point(self.tail())
+
+    def _point(self, tail: Tail | None, growth: Growth | None = None) -> None:
+        """Put the edge where the budget wants it with this tail."""
         self.aim = self.budget.aim(tail)
         self.head.calibration = self._reference.at(self.aim.edge)
         self.rule = replace(self._rule, clear_level=min(self._rule.off_level, self.aim.clear / self.aim.edge))
-        seen = 0.0 if tail is None else tail.seconds / self._hop_s
-        self.rows_to_aim = max(LEAST_GROWTH, int(GROWTH * seen))
+        if growth is None:
+            seen = 0.0 if tail is None else tail.seconds / self._hop_s
+            growth = Growth(wait=max(LEAST_GROWTH, int(GROWTH * seen)))
+        self._seen_rows, self._seen_peaks, self.rows_to_aim = growth.rows, list(growth.peaks), growth.wait
 
     def tail(self) -> Tail | None:
         """With all that was seen by now."""

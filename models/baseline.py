@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.detector import Learned
-from models.tail import Tail
+from models.tail import Growth, Tail
 
 FORMAT = 2
 STREAMING = ("table", "memory", "past", "unlike", "tail", "seen")  # arrays that move on with every row
@@ -68,6 +68,7 @@ class PartMeta(msgspec.Struct, frozen=True, kw_only=True):
     edges: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     tail: Tail | None = None
+    growth: Growth | None = None
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -119,7 +120,11 @@ def save(path: Path, baseline: Baseline, belongs_to: Mapping[str, str]) -> None:
         belongs_to=dict(belongs_to),
         parts={
             name: PartMeta(
-                arrays=tuple(part.arrays), edges=part.calibration.edges, notes=part.notes, tail=part.tail
+                arrays=tuple(part.arrays),
+                edges=part.calibration.edges,
+                notes=part.notes,
+                tail=part.tail,
+                growth=part.growth,
             )
             for name, part in baseline.parts.items()
         },
@@ -167,6 +172,7 @@ def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
             Calibration(part.edges),
             part.notes,
             part.tail,
+            part.growth,
         )
         for name, part in meta.parts.items()
     }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import Calibration
-from models.tail import Prior, Tail
+from models.tail import Growth, Prior, Tail
 from models.window import Array
 
 UNSCORED: Array = np.empty((0, 0), np.float32)
@@ -42,6 +42,7 @@ class Learned:
     calibration: Calibration
     notes: tuple[str, ...] = ()
     tail: Tail | None = None  # of its normal scores; goes on being learned
+    growth: Growth | None = None  # what will be learned of it next
     normal: Normal | None = None  # what the tail is made from; not kept
 
 

@@ -100,6 +100,15 @@ class Tail:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What was seen since the edge was put where it is: it counts when the edge is moved next."""
+
+    rows: int = 0  # of normal operation
+    peaks: tuple[float, ...] = ()
+    wait: int = 0  # rows until the edge is moved
+
+
 class Peaks:
     """Events of a stream of scores: the highest score that was kept up for `run` rows, between two quiet stretches of
     `gap` rows. That is what an alert is raised by, with its delays in rows."""

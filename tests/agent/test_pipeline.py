@@ -254,8 +254,8 @@ def test_the_level_banks_state_goes_on_where_it_was_saved() -> None:
     expected = pipeline.push([reading(rows[500:], 700)])
     found = Pipeline([second]).push([reading(rows[500:], 700)])
     assert "raised" in kinds(expected)
-    assert [(e.kind, e.time, e.moved, e.model) for e in found] == [
-        (e.kind, e.time, e.moved, e.model) for e in expected
+    assert [(e.kind, e.time, e.level, e.moved, e.model) for e in found] == [
+        (e.kind, e.time, e.level, e.moved, e.model) for e in expected
     ]
 
 

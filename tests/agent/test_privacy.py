@@ -110,7 +110,7 @@ def live(agent: Agent, broker: Broker, ears: Subscriber, pid: int) -> None:
 
 
 def test_the_only_socket_of_its_life_is_the_brokers(tmp_path: Path, broker: Broker) -> None:
-    write_csv(tmp_path / "pump.csv", *bursts(20_000, every=150, long=50))
+    write_csv(tmp_path / "pump.csv", *bursts(20_000, every=250, long=50))
     with Subscriber(broker.port) as ears, Agent(tmp_path, CONFIG, port=broker.port) as agent:
         watch = Watch(agent)
         try:
@@ -125,7 +125,7 @@ def test_the_only_socket_of_its_life_is_the_brokers(tmp_path: Path, broker: Brok
 
 
 def test_its_system_calls_name_nobody_but_the_broker(tmp_path: Path, broker: Broker) -> None:
-    write_csv(tmp_path / "pump.csv", *bursts(20_000, every=150, long=50))
+    write_csv(tmp_path / "pump.csv", *bursts(20_000, every=250, long=50))
     trace = tmp_path / "trace"
     agent = Agent(tmp_path, CONFIG, port=broker.port)
     strace = (need("strace"), "-f", "-qq", "-e", "trace=network", "-e", "signal=none", "-o", str(trace))

@@ -27,7 +27,7 @@ from models.baseline import (
 )
 from models.calibration import Calibration
 from models.detector import Learned
-from models.tail import Tail
+from models.tail import Growth, Tail
 from tests.models.heads import KINDS, Kind, armed, healthy, lesson, scored
 
 BELONGS_TO = {"sensor": "pump", "channels": "temperature [Cel]", "window": "20 rows"}
@@ -38,7 +38,9 @@ ORIGIN = Origin(rows=600, first=1.5, last=1700000000.123456, stuck=3, strays=4, 
 def baseline_of(kind: Kind) -> Baseline:
     learned = lesson(kind)
     return Baseline(
-        parts={"": Learned(learned.arrays, learned.calibration, ORIGIN.notes, TAIL)},
+        parts={
+            "": Learned(learned.arrays, learned.calibration, ORIGIN.notes, TAIL, Growth(7, (1.5, 0.9), 93))
+        },
         origin=ORIGIN,
         detector=kind.head().detector,
     )
@@ -60,6 +62,7 @@ def test_what_was_saved_comes_back_to_the_bit_and_scores_the_same(kind: Kind, tm
     assert after.detector == before.detector
     assert after.learned.calibration == before.learned.calibration
     assert after.learned.tail == before.learned.tail == TAIL
+    assert after.learned.growth == before.learned.growth
     assert after.learned.notes == ORIGIN.notes
     assert after.learned.arrays.keys() == before.learned.arrays.keys()
     for name, array in before.learned.arrays.items():
