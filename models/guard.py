@@ -1,0 +1,283 @@
+"""The guard at the head of a stream: which samples are no measurements, and what ails the sensor that gave them.
+
+A stuck, clipped or spiking sensor must neither teach a baseline nor look like a broken machine. What betrays it is
+in the samples themselves, judged one after the other: nothing depends on how the stream was cut. Suspicion
+comes before certainty: a run of equal values longer than any that health has shown is withheld at once, and only
+much later is the sensor called stuck.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.channel_guard import RECENT, ChannelFault, ChannelGuard
+from models.channel_limits import FEWEST_CHANGES, RESTING, Limits
+from models.habits import NAMES, Habits
+from models.pace import Pace
+from models.window import LARGEST, MICROSECOND, SAME_TIME_S, Array
+
+Kind = Literal[ChannelFault, "wrong_rate"]
+KINDS: tuple[Kind, ...] = (*get_args(ChannelFault), "wrong_rate")
+STREAM = -1  # the column of a finding that is about all of them
+LESSON_ROWS = {False: 64, True: 4096}  # while learning, what is known is renewed so often
+GAP_ROWS, WAVE_GAP_S = 10.5, 0.02  # after a longer gap a value may have gone anywhere
+
+
+class Finding(NamedTuple):
+    """Something began to be wrong with a sensor, or is over."""
+
+    kind: Kind
+    column: int  # of the values; STREAM: of all of them
+    begins: bool
+    time: float  # Unix seconds of the sample that decided it, rounded to the microsecond
+    since: float  # of the first sample that was wrong
+    value: float  # where it stood; of a wrong rate, the rate in Hz; NaN where it is over, or there is none
+
+
+class Guard:
+    """Watches `width` channels at `rate_hz`; `waveform` when their samples are a vibration, and no slow figures.
+
+    Until `lesson` samples have passed it learns what is usual, and knows only what needs no learning: missing
+    values, the ranges given, a wrong rate, a channel that moved with nearly every sample and then stands still.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        rate_hz: float,
+        *,
+        lesson: int,
+        waveform: bool = False,
+        ranges: Sequence[tuple[float, float] | None] | None = None,
+        kinds: Collection[Kind] = KINDS,
+    ) -> None:
+        self.width, self._rate, self._waveform = width, rate_hz, waveform
+        self._kinds = frozenset(kinds)
+        given = ranges or [None] * width
+        self._given = [(-math.inf, math.inf) if pair is None else pair for pair in given]
+        self._lesson, self._habits = lesson, Habits(width)
+        self._usual: dict[str, Array] | None = None
+        self._row = 0  # number of the sample to come
+        self._anchor, self._number = math.nan, 0  # time of a sample, and how many came since
+        self._newest = math.nan  # time of the newest sample
+        self._gap_s = max(GAP_ROWS / rate_hz, WAVE_GAP_S if waveform else 0.0)
+        self._last = np.full((1, width), np.nan, np.float32)  # the newest sound sample of each channel
+        self._run = np.zeros(width, np.int64)  # how often it has come in a row
+        self._flank = self._last  # the value before that run
+        self._recent = np.full((RECENT if waveform else 0, width), np.nan, np.float32)
+        self._channels = [ChannelGuard(rate_hz, waveform, self._kinds) for _ in range(width)]
+        self._pace = Pace(rate_hz, waveform) if "wrong_rate" in self._kinds else None
+        self._busy = True  # a quick look would not do
+        self._all_moved = False  # since the beginning, of those of which it matters
+        self._single = False  # every newest value has come once
+        self._limit()
+
+    # Learning.
+
+    @property
+    def learned(self) -> dict[str, Array] | None:
+        """What is usual, in single precision; None while that is not known."""
+        return self._usual
+
+    def arm(self, usual: Mapping[str, Array]) -> None:
+        """Know from now on what is usual. Raises KeyError and ValueError when it is not of these channels."""
+        found = {name: np.asarray(usual[name], np.float32) for name in (*NAMES, "pace")}
+        for name, array in found.items():
+            if array.shape != ((1,) if name == "pace" else (self.width,)):
+                raise ValueError(f"{name} of {array.shape}, not of {self.width} channels")
+        self._usual = found
+        if self._pace is not None:
+            self._pace.usual = float(found["pace"][0])
+        self._limit()
+
+    def _limit(self) -> None:
+        """Set every limit by what is known."""
+        known = self._usual is not None
+        usual = self._habits.arrays() if self._usual is None else self._usual
+        self._moving = (usual["changes"] >= FEWEST_CHANGES) & (usual["repeats"] <= RESTING)
+        for j, channel in enumerate(self._channels):
+            channel.limit(
+                Limits.of(
+                    {name: float(usual[name][j]) for name in NAMES},
+                    given=self._given[j],
+                    known=known,
+                    waveform=self._waveform,
+                    rate_hz=self._rate,
+                    kinds=self._kinds,
+                )
+            )
+            channel.moved = channel.moved or (not known and usual["changes"][j] > 0)
+        self._all_moved = all(channel.moved or not channel.limits.judges_runs for channel in self._channels)
+        quick: Array = np.array([channel.limits.quick for channel in self._channels], np.float32)
+        self._low, self._high, self._shortest = quick.T
+        self._jump = np.array([min(channel.limits.jump, LARGEST) for channel in self._channels], np.float32)
+        self._ranged = bool(np.isfinite(quick[:, :2]).any())
+
+    # Watching.
+
+    def check(self, time: float, rate_hz: float, values: Array) -> tuple[Array, list[Finding]]:
+        """The samples, with NaN for those that are no measurements, and what was found, in the order of time.
+
+        `values` (samples, channels); sample i is of time + i / rate_hz. The very same array comes back when all
+        is well.
+        """
+        rows = len(values)
+        if not rows:
+            return values, []
+        if (rows > 1 or self._waveform) and not math.isfinite(
+            np.vdot(values, values)
+        ):  # the quickest look at all of them
+            values = np.where(np.abs(values) < LARGEST, values, np.float32(np.nan))
+        if not abs(time - self._anchor - self._number / rate_hz) < SAME_TIME_S:
+            self._anchor, self._number = time, 0
+        findings: list[Finding] = []
+        if self._pace is not None:
+            lesson = self._lesson - self._row if self._usual is None else 0
+            for turn in self._pace.step(self._anchor, self._number, rate_hz, rows, self._newest, lesson):
+                since = round(turn.since * MICROSECOND) / MICROSECOND
+                value = turn.rate_hz if turn.begins else math.nan
+                at = self._time(turn.at, rate_hz)
+                findings.append(Finding("wrong_rate", STREAM, turn.begins, at, since, value))
+        if not 0.0 < time - self._newest < self._gap_s:
+            for channel in self._channels:
+                channel.forget_neighbours()
+            self._recent = np.full_like(self._recent, np.nan)
+            self._busy = True
+        held = self._pace.held if self._pace is not None else ()
+        if self._usual is None:
+            checked = self._study(values, rate_hz, findings, held)
+        else:
+            checked = self._check(values, rate_hz, findings)
+            if held:
+                checked = _held(checked, values, held)
+        self._number += rows
+        self._newest = self._anchor + (self._number - 1) / rate_hz
+        if len(findings) > 1:
+            findings.sort(key=lambda finding: (finding.time, finding.column))
+        return checked, findings
+
+    def _study(
+        self, values: Array, rate_hz: float, findings: list[Finding], held: Sequence[tuple[int, int]]
+    ) -> Array:
+        """Learn, too: in pieces that end at the same samples however the stream was cut."""
+        each = LESSON_ROWS[self._waveform]
+        pieces: list[Array] = []
+        first, number = 0, self._number
+        while first < len(values):
+            take = len(values) - first
+            if self._usual is None:
+                take = min(take, each - self._row % each, max(1, self._lesson - self._row))
+            self._number = number + first
+            piece = values[first : first + take]
+            inside = [(max(0, a - first), b - first) for a, b in held if b > first and a < first + take]
+            pieces.append(_held(self._check(piece, rate_hz, findings), piece, inside))
+            first += take
+            if self._usual is None:
+                self._habits.add(pieces[-1])
+                if self._row >= self._lesson:
+                    pace = 0.0 if self._pace is None else self._pace.usual
+                    self.arm({**self._habits.arrays(), "pace": np.array([pace], np.float32)})
+                elif self._row % each == 0:
+                    self._limit()
+        self._number = number
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _check(self, values: Array, rate_hz: float, findings: list[Finding]) -> Array:
+        """A quick look, which is enough for most samples, and a closer one at the channels where it is not."""
+        rows = len(values)
+        before = self._last if rows == 1 else np.concatenate((self._last, values[:-1]))
+        steps = np.abs(values - before)
+        well = steps <= self._jump
+        if self._ranged:
+            well &= (values >= self._low) & (values <= self._high)
+        same = steps == 0
+        if self._busy or not well.all() or not self._all_moved:
+            return self._look(values, before, same, well, rate_hz, findings)
+        if not same.any() or (self._waveform and _only_pairs(same)):
+            if not self._single:
+                self._run, self._single = np.ones(self.width, np.int64), True
+        elif rows > 1 or self._waveform:
+            return self._look(values, before, same, well, rate_hz, findings)
+        else:
+            run = self._run * same[0] + 1
+            if not (run < self._shortest).all():
+                return self._look(values, before, same, well, rate_hz, findings)
+            self._run, self._single = run, False
+        self._end(values, values[-1:].copy(), before[-1:])
+        return values
+
+    def _look(
+        self,
+        values: Array,
+        before: Array,
+        same: NDArray[np.bool_],
+        well: NDArray[np.bool_],
+        rate_hz: float,
+        findings: list[Finding],
+    ) -> Array:
+        """Channel by channel, each with the closer look if it needs one."""
+        checked = values
+        last, flank = values[-1:].copy(), before[-1:].copy()
+        off: NDArray[np.bool_] | None = None
+
+        def switched_off() -> NDArray[np.bool_]:
+            nonlocal off
+            if off is None:
+                moving = values[:, self._moving]
+                off = ((moving == 0).sum(axis=1) >= 2) | (moving.shape[1] < 2)
+            return off
+
+        sound: NDArray[np.bool_] = np.logical_and.reduce(well, 0)
+        repeats: NDArray[np.bool_] = np.logical_or.reduce(same, 0)
+        self._busy = False
+        for j, channel in enumerate(self._channels):
+            channel.last, channel.run = float(self._last[0, j]), int(self._run[j])
+            if sound[j] and not repeats[j] and not channel.busy:
+                self._run[j], channel.moved = 1, True
+                continue
+            channel.flank = float(self._flank[0, j])
+            withheld, faults = channel.look(values[:, j], self._recent[:, j], switched_off)
+            self._run[j], last[0, j], flank[0, j] = channel.run, channel.last, channel.flank
+            self._busy = self._busy or channel.busy
+            if withheld.any():
+                checked = values.copy() if checked is values else checked
+                checked[withheld, j] = np.nan
+            for fault in faults:
+                time = self._time(fault.at, rate_hz)
+                since = self._time(fault.first, rate_hz)
+                findings.append(Finding(fault.kind, j, fault.begins, time, since, fault.value))
+        self._all_moved = all(channel.moved or not channel.limits.judges_runs for channel in self._channels)
+        self._single = False
+        self._end(values, last, flank)
+        return checked
+
+    def _end(self, values: Array, last: Array, flank: Array) -> None:
+        self._row += len(values)
+        self._last, self._flank = last, flank
+        if not self._waveform:
+            return
+        if len(values) >= RECENT:
+            self._recent = values[-RECENT:].copy()
+        else:
+            self._recent = np.concatenate((self._recent, values))[-RECENT:]
+
+    def _time(self, index: int, rate_hz: float) -> float:
+        """Of a sample of this piece, or of one before it were they evenly spaced."""
+        return round((self._anchor + (self._number + index) / rate_hz) * MICROSECOND) / MICROSECOND
+
+
+def _only_pairs(same: NDArray[np.bool_]) -> bool:
+    """Whether no value came more than twice in a row, nor may yet: as happens in any waveform now and then."""
+    return not (same[0].any() or same[-1].any() or (same[1:] & same[:-1]).any())
+
+
+def _held(checked: Array, values: Array, held: Sequence[tuple[int, int]]) -> Array:
+    for start, stop in held:
+        checked = checked.copy() if checked is values else checked
+        checked[start:stop] = np.nan
+    return checked

@@ -1,0 +1,93 @@
+"""What the samples of sound channels look like: counted while learning, the same however the stream was cut."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.window import Array
+
+OUTLIERS = 0.005  # of the steps from sample to sample may be spikes that nobody knew of while learning
+APART = 10  # a longest run so many times the second longest was a stuck sensor, not a habit
+FIRST_POWER, POWERS = -150, 300  # of two: single precision has 2^-149 to 2^128
+NAMES = ("low", "high", "step", "resolution", "repeats", "longest", "changes", "missing")
+
+
+class Habits:
+    """Counts over `width` channels. Integers, smallest and largest values only: no sum that rounds."""
+
+    def __init__(self, width: int) -> None:
+        self.rows = 0
+        self._low = np.full(width, np.inf, np.float32)
+        self._high = np.full(width, -np.inf, np.float32)
+        self._resolution = np.full(width, np.inf, np.float32)
+        self._missing, self._steps, self._repeats = np.zeros((3, width), np.int64)
+        self._longest = np.zeros((2, width), np.int64)  # the longest run of one value, and the second longest
+        self._powers = np.zeros((width, POWERS), np.int64)  # how many steps lie below each power of two
+        self._last = np.full((1, width), np.nan, np.float32)
+        self._run = np.zeros(width, np.int64)
+
+    def add(self, values: Array) -> None:
+        """Consecutive samples `(n, width)`; NaN where one is missing or was found to be no measurement."""
+        self.rows += len(values)
+        before = np.concatenate((self._last, values[:-1]))
+        steps = np.abs(values - before)
+        self._last = values[-1:].copy()
+        np.fmin(self._low, np.fmin.reduce(values, 0), out=self._low)
+        np.fmax(self._high, np.fmax.reduce(values, 0), out=self._high)
+        for j, step in enumerate(steps.T):
+            self._missing[j] += np.count_nonzero(np.isnan(values[:, j]))
+            moved = step[step > 0]
+            self._steps[j] += np.count_nonzero(step >= 0)
+            self._repeats[j] += np.count_nonzero(step == 0)
+            if len(moved):
+                self._resolution[j] = min(self._resolution[j], moved.min())
+                powers = np.frexp(moved)[1] - FIRST_POWER
+                self._powers[j] += np.bincount(np.clip(powers, 0, POWERS - 1), minlength=POWERS)
+            self._count_runs(j, np.isnan(values[:, j]), step == 0)
+
+    def _count_runs(self, j: int, absent: NDArray[np.bool_], same: NDArray[np.bool_]) -> None:
+        """Runs that ended by another value: one that was cut short, perhaps because it was suspect, is no habit."""
+        begins = np.flatnonzero(~same)
+        if not len(begins):
+            self._run[j] += len(same)
+            return
+        whole = ~(absent[begins[:-1]] | absent[begins[1:]])
+        lengths = np.diff(begins)[whole]
+        if not absent[begins[0]]:
+            self._note(j, int(self._run[j]) + int(begins[0]))
+        for length in np.sort(lengths)[-2:].tolist():
+            self._note(j, length)
+        self._run[j] = 0 if absent[begins[-1]] else len(same) - begins[-1]
+
+    def _note(self, j: int, length: int) -> None:
+        longest, second = self._longest[:, j]
+        if length > longest:
+            self._longest[:, j] = length, longest
+        elif length > second:
+            self._longest[1, j] = length
+
+    def arrays(self) -> dict[str, Array]:
+        """What is usual, (width,) each, by the NAMES: the smallest and the largest value; a step from sample to sample
+        that few exceed; the smallest step; the share of steps of nothing; the longest run of one value; how often the
+        value changed; the share of samples missing."""
+        longest, second = self._longest
+        apart = (longest > APART * np.maximum(second, 1)) & (self._steps > 2 * longest)
+        repeats = self._repeats - np.where(apart, longest - 1, 0)
+        steps = np.maximum(self._steps - np.where(apart, longest, 0), 1)
+        above = np.cumsum(self._powers[:, ::-1], axis=1)[:, ::-1]  # steps in this bin or a larger one
+        allowed = OUTLIERS * self._steps
+        highest = POWERS - 1 - np.argmax(above[:, ::-1] > allowed[:, None], axis=1)
+        step = np.where(above[:, 0] > allowed, np.ldexp(1.0, np.clip(highest + FIRST_POWER, -148, 126)), 0.0)
+        moved = self._powers.sum(axis=1)
+        found = (
+            self._low,
+            self._high,
+            step,
+            np.where(np.isfinite(self._resolution), self._resolution, 0.0),
+            repeats / steps,
+            np.where(apart, second, longest),
+            np.minimum(moved, 2**24),
+            self._missing / max(1, self.rows),
+        )
+        return {name: np.asarray(array, np.float32) for name, array in zip(NAMES, found, strict=True)}
