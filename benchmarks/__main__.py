@@ -23,7 +23,7 @@ MODULES = {
     "cwru": "benchmarks.cwru",
     "budget": "benchmarks.budget",
     "slow": "benchmarks.slow",
-    "autoencoder": "benchmarks.autoencoder",
+    "quantised": "benchmarks.quantised",
     "throughput": "benchmarks.throughput",
 }
 

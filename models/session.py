@@ -24,15 +24,23 @@ VERSION: str = onnxruntime.__version__
 GRAPHS = Path(__file__).resolve().parent / "graphs"
 
 
+Session = onnxruntime.InferenceSession
+
+
 @cache
-def open_graph(name: str) -> onnxruntime.InferenceSession:
-    """The one session of this process for `graphs/<name>`. Sized for a small board: one thread, no arena."""
+def open_graph(name: str) -> Session:
+    """The one session of this process for `graphs/<name>`."""
+    return open_model(str(GRAPHS / name))
+
+
+def open_model(model: str | bytes) -> Session:
+    """A session of the model in a file, or of its bytes. Sized for a small board: one thread, no arena."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(GRAPHS / name), options, providers=["CPUExecutionProvider"])
+    return Session(model, options, providers=["CPUExecutionProvider"])
 
 
 @cache
@@ -46,7 +54,7 @@ class Bound:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: Session,
         inputs: Mapping[str, NDArray[Any]],
         outputs: Mapping[str, NDArray[Any]],
     ) -> None:

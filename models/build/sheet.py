@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import (
     ModelProto,
     NodeProto,
@@ -46,6 +47,11 @@ class Sheet:
         array = np.asarray(value, dtype=np.int64 if integer else np.float32)
         name = "c_" + "_".join(str(v) for v in array.ravel().tolist()) + ("i" if integer else "")
         self._constants.setdefault(name, numpy_helper.from_array(array, name))
+        return name
+
+    def weights(self, name: str, array: NDArray[Any]) -> str:
+        """An initializer of its own name and type."""
+        self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def node(self, operator: str, *inputs: str | float, **attributes: Any) -> str:
