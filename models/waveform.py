@@ -14,9 +14,9 @@ from models.window import Array, Windows
 
 BUNDLE = "autoencoder"
 MOST_FRAMES = 16  # of a window that are looked at: 16 x 3 axes take 2 ms here in int8
-MOMENTS = (
-    3  # of the graph's columns: the residual's mean square, its fourth power, the squares of its patches
-)
+MOMENTS = 3  # the residual's mean square, its fourth power and the squares of its patches come first
+FLOOR = 1e-12  # keeps the logarithm of silence finite
+TINY = 1e-300  # keeps a ratio of zeros finite, and those of the faintest signals as they are
 
 
 class Waveform:
