@@ -20,18 +20,20 @@ def scores(
 ) -> tuple[Score, ...]:
     """Those of row `index`, the one that makes the level first."""
     raws = job.raw[: len(references), index].tolist()
-    found = [
+    found = sorted(
+        zip(measures, raws, references, strict=False), key=lambda score: score[1] / score[2], reverse=True
+    )
+    return tuple(
         Score(name=measure.name, adds_up=measure.adds_up, raw=raw, reference=reference)
-        for measure, raw, reference in zip(measures, raws, references, strict=False)
-    ]
-    return tuple(sorted(found, key=lambda score: -score.raw / score.reference))
+        for measure, raw, reference in found
+    )
 
 
 def shares(shifts: Sequence[Shift], made: Score) -> list[float]:
     """Of the score that made the level, in the order of the shifts; they add up to 1. Where it is the largest of its
     columns and no sum, that one makes it alone."""
-    total = math.fsum(shift.share for shift in shifts)
-    if made.adds_up and total > 0:
+    total = sum(shift.share for shift in shifts)
+    if made.adds_up and 0 < total < math.inf:
         return [shift.share / total for shift in shifts]
     return [float(i == 0) for i in range(len(shifts))]
 

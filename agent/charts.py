@@ -116,7 +116,7 @@ def _range(y: Doubles, edge: float | None, logarithmic: bool, base: float | None
         positive = y[y > 0]
         low = float(positive.min()) if len(positive) else high / 10
         if edge is not None:
-            low = max(min(low, edge / 2), edge / 20)
+            low = max(min(low, edge / 5), edge / 20)
         return low, max(high, 1.01 * low)
     low = float(y.min()) if base is None else min(base, float(y.min()))
     return low, high if high > low else low + (abs(low) or 1.0)

@@ -33,7 +33,7 @@ class Score(Struct, frozen=True, kw_only=True):
 
     name: str
     adds_up: str  # of what the contributions are shares; "" where the largest alone makes it
-    raw: float
+    raw: float | None  # None: more than a number can hold
     reference: float
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ MOST_SHOWN = 10  # contributions and features; the others are added up
 WIDEST = 120
 LEAST_SPARK, MOST_SPARK = 8, 24
 HARMONICS = 4.2  # of the highest of a bearing's lines, up to which the envelope is drawn
+FACT = 10  # where the words of a fact begin
 LAST = "last"
 
 
@@ -127,12 +129,13 @@ def _id(path: Path) -> str:
 def page(stored: Stored, told: Explanation, pen: Pen) -> list[str]:
     """All of it as lines of text, none wider than the pen."""
     event = told.event
-    lines = [*_wrapped(event.sentence, pen.width), ""]
+    lines = [event.sentence, ""]
     lines += _facts(stored, told)
     lines += ["", "Level: 1 is the edge of normal", *_level(told, pen)]
     lines += ["", *_contributions(told, pen)]
     lines += ["", *_features(stored, told, pen)]
     lines += _spectra(stored, told, pen)
+    lines = [part for line in lines for part in _wrapped(line, pen.width)]
     if pen.plain:
         lines = [line.encode("ascii", "replace").decode() for line in lines]
     return lines
@@ -188,14 +191,17 @@ def _contributions(told: Explanation, pen: Pen) -> list[str]:
     if not parts or not told.scores:
         return ["No contributions were kept."]
     made = told.scores[0]
-    ratio = made.raw / made.reference if made.reference else float("nan")
-    what = f"{made.name} {quantity(made.raw, '')}, {ratio:.3g} times its reference"
-    lines = [
-        f"What made the level: {what}; the edge is {told.edge:.3g} times, so the level is {ratio / told.edge:.3g}."
-    ]
+    if made.raw is None:
+        lines = [f"What made the level: {made.name}, beyond all numbers."]
+    else:
+        ratio, edge = made.raw / made.reference, told.edge
+        what = f"{made.name} {quantity(made.raw, '')}, {ratio:.3g} times its reference"
+        lines = [
+            f"What made the level: {what}; the edge is {edge:.3g} times, so the level is {ratio / edge:.3g}."
+        ]
     if made.adds_up:
         lines.append(f"Shares of the {made.adds_up}; one below zero speaks against an alert.")
-    else:
+    elif len(parts) > 1:
         lines.append("The largest alone makes it: the score is a maximum, not a sum.")
     shown = [part for part in parts[:MOST_SHOWN] if made.adds_up or part.share > 0 or part.sigma]
     rest = sum(part.share for part in parts) - sum(part.share for part in shown)
@@ -236,7 +242,7 @@ def _features(stored: Stored, told: Explanation, pen: Pen) -> list[str]:
         if unwanted in used and sum(widths[i] + 2 for i in used) - 2 > pen.width:
             used.remove(unwanted)
     over = sum(widths[i] + 2 for i in used) - 2 - pen.width
-    widths[0] = max(16, widths[0] - max(0, over))
+    widths[0] = max(min(16, widths[0]), widths[0] - max(0, over))
     left = pen.width - sum(widths[i] + 2 for i in used)
     lines = ["Median (5 % are below .. 5 % are above) of what was learned from and of what came:"]
     lines.append("  ".join(_fit(table[0][i], widths[i]) for i in used).rstrip())
@@ -309,7 +315,9 @@ def _fit(text: str, width: int) -> str:
     return f"{text:<{width}}" if len(text) <= width else text[: width - 1] + "~"
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)
+def _wrapped(line: str, width: int) -> list[str]:
+    """Only prose can be too long: what follows stands under the first word, a fact's under the fact."""
+    if len(line) <= width:
+        return [line]
+    under = FACT if line[:FACT].strip() and line[FACT - 2 : FACT] == "  " else 2
+    return textwrap.wrap(line, width, subsequent_indent=" " * under)
