@@ -81,6 +81,7 @@ class Head(Protocol):
     detector: str  # "mahalanobis", "level"
     width: int  # columns
     graph: str  # file name in models/graphs
+    choosy: bool  # learns from rows without strays and stuck channels only; False: takes all as they come
     still: str  # what it makes of a column that never moved while learning, as a phrase
     calibration: Calibration  # once armed: the reference edges, until they are moved
     bank: Bank | None

@@ -31,10 +31,11 @@ class Lesson:
 
 @dataclass(slots=True)
 class Learner:
-    """Collects rows of features until `needed` normal ones are there."""
+    """Collects rows of features until `needed` normal ones are there; one that is not choosy takes all for normal."""
 
     needed: int
     width: int
+    choosy: bool = True
     _rows: Array = field(init=False, repr=False)  # (needed, width), filled up to _count
     _times: NDArray[np.float64] = field(init=False, repr=False)
     _count: int = 0
@@ -68,8 +69,10 @@ class Learner:
         """What to learn from, or None when too much of it was abnormal: then the abnormal is forgotten, and
         more rows are asked for."""
         rows, times = self._rows[: self._count], self._times[: self._count]
-        stuck = stuck_rows(rows)
-        strays = stray_rows(rows, ~stuck)
+        stuck = strays = np.zeros(self._count, bool)
+        if self.choosy:
+            stuck = stuck_rows(rows)
+            strays = stray_rows(rows, ~stuck)
         keep = ~(stuck | strays)
         self._stuck += int(stuck.sum())
         self._strays += int(strays.sum())

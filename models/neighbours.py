@@ -41,6 +41,7 @@ class Neighbours:
 
     detector = "knn"
     graph = "neighbours.onnx"
+    choosy = True
     still = "any movement is strange"
 
     def __init__(self, width: int) -> None:

@@ -22,6 +22,7 @@ class SmoothedHead(ABC):
 
     detector: str
     graph: str
+    choosy = True
     still = "cannot be judged"
     compares: ClassVar[bool]  # the graph takes changes beside levels
 

@@ -55,6 +55,19 @@ def test_every_gap_starts_a_stretch() -> None:
     assert (lesson.starts, len(lesson.rows)) == ((0, 60), 90)
 
 
+def test_a_learner_that_is_not_choosy_takes_all_rows() -> None:
+    """A disk that rests for an hour is not stuck, and bursts of traffic are no strays: they belong to normal."""
+    rows = noise(300, 1)
+    rows[100:180] = 0
+    rows[200:203] = 40
+    learner = Learner(300, 1, choosy=False)
+    learner.add(list(map(float, range(300))), rows, True)
+    lesson = learner.lesson()
+    assert lesson is not None
+    assert (len(lesson.rows), lesson.stuck, lesson.strays, lesson.starts) == (300, 0, 0, (0,))
+    assert lesson_of(rows) is None  # a choosy one asks for more
+
+
 def test_strays_are_left_out_and_what_follows_starts_a_stretch() -> None:
     rows = noise(1000, 2)
     rows[100:103, 1] = 40
