@@ -29,6 +29,11 @@ from sensors.base import Sensor
 TELEMETRY_ROWS = 20  # averaged into a level: what worked best on pump rigs at 1 Hz
 TELEMETRY_GAP_ROWS = 10
 VIBRATION_WINDOW_S, VIBRATION_SMOOTH, VIBRATION_GAP_S = 1.0, 5, 0.02
+SNAPSHOTS = (
+    20  # averaged at most, as seconds of vibration: as many of 0.1 s worked best on bearings run to failure
+)
+BRIDGED = 2  # snapshots left out of a lesson, across which it goes on
+PAUSES = 3.0  # snapshots missed in a row, after which averages begin afresh
 MOST_LEARNED = (
     50_000  # rows: what the level bank steps through in 3 s here, and so in the watchdog's time on a board
 )
@@ -61,7 +66,7 @@ def make_monitor(
             features = Vibration(channels, sensor.rate_hz, shape.window, bearing)
         except ValueError as error:
             _refuse(config, "window", str(error))
-        windower = Windower(shape.window, shape.hop, len(columns), shape.max_gap_s)
+        windower = Windower(shape.window, shape.hop, len(columns), shape.max_gap_s, shape.pause_s)
     else:
         features = telemetry(channels)
         windower = Windower(1, 1, len(columns), shape.max_gap_s)
@@ -91,6 +96,7 @@ def make_monitor(
             lines=_lines(config),
         ),
         unit=shape.unit,
+        bridge=shape.bridge,
         belongs_to=_belonging(config, sensor, channels, shape, head),
         baseline=baseline,
         seq=seq,
@@ -110,21 +116,12 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
         return default if span is None else max(1, span.rows(rate))
 
     if kind == "vibration":
-        window = rows(config.window, round(VIBRATION_WINDOW_S * rate))
-        hop = rows(config.hop, max(1, window // 2))
-        smooth, every = config.smooth or VIBRATION_SMOOTH, 1
-        learn = _learn(
-            config,
-            None if config.learn is None else math.ceil(config.learn.rows(rate) / hop),
-            VIBRATION_WINDOWS,
-            fewest_rows(smooth),
-            "windows",
-        )
-        gap_s = VIBRATION_GAP_S if config.max_gap is None else config.max_gap.rows(rate) / rate
-        return Shape(kind, name, window, hop, smooth, every, gap_s, learn, "windows", hop / rate)
+        return _vibration_shape(config, name, rate)
     for key in ("smooth",) if detector.averages else ("window", "hop", "smooth"):
         if getattr(config, key) is not None:
             _refuse(config, key, f"is not a setting of {name} on telemetry")
+    if config.snapshots_s is not None:
+        _refuse(config, "snapshots", "are of vibration: features are telemetry here")
     window, every = rows(config.window, TELEMETRY_ROWS), rows(config.hop, 1)
     if not detector.averages:
         window = every = 1
@@ -133,6 +130,45 @@ def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:
     asked = None if config.learn is None else config.learn.rows(rate)
     learn = _learn(config, asked, detector.learn_rows, least, "rows")
     return Shape(kind, name, window, 1, window, every, gap_s, learn, "rows", every / rate)
+
+
+def _vibration_shape(config: MonitorConfig, detector: str, rate_hz: float) -> Shape:
+    every_s = config.snapshots_s
+
+    def rows(span: Span | None, default: int) -> int:
+        return default if span is None else max(1, span.rows(rate_hz))
+
+    if every_s is not None and config.window is None:
+        _refuse(config, "snapshots", "needs a window, as long as a snapshot: not known here")
+    window = rows(config.window, round(VIBRATION_WINDOW_S * rate_hz))
+    hop = rows(config.hop, window if every_s is not None else max(1, window // 2))
+    if every_s is not None and every_s <= window / rate_hz:
+        _refuse(config, "snapshots", f"come more seldom than their length, {window / rate_hz:g} s")
+    hop_s = hop / rate_hz if every_s is None else every_s
+    asked = None
+    if config.learn is not None:
+        rowwise = every_s is None or config.learn.unit == "rows"
+        asked = math.ceil(config.learn.rows(rate_hz) / hop if rowwise else config.learn.value / hop_s)
+    smooth = config.smooth or VIBRATION_SMOOTH
+    if every_s is not None and config.smooth is None:
+        smooth = max(n for n in range(1, SNAPSHOTS + 1) if n == 1 or fewest_rows(n) <= (asked or math.inf))
+    learn = _learn(config, asked, VIBRATION_WINDOWS, fewest_rows(smooth), "windows")
+    gap_s = VIBRATION_GAP_S if config.max_gap is None else config.max_gap.rows(rate_hz) / rate_hz
+    pause_s = 0.0 if every_s is None else PAUSES * every_s
+    return Shape(
+        kind="vibration",
+        detector=detector,
+        window=window,
+        hop=hop,
+        smooth=smooth,
+        every=1,
+        max_gap_s=gap_s,
+        pause_s=pause_s,
+        bridge=0 if every_s is None else BRIDGED,
+        learn=learn,
+        unit="windows",
+        hop_s=hop_s,
+    )
 
 
 def _learn(config: MonitorConfig, asked: int | None, default: int, least: int, unit: str) -> int:

@@ -236,7 +236,22 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
     ] = None
     smooth: Annotated[
         int | None,
-        About("Windows averaged into one score; vibration only.", default="`5`", least=1, most=10_000),
+        About(
+            "Windows averaged into one score; vibration only.",
+            default="`5`; of `snapshots`: `20`, fewer where `learn` is short",
+            least=1,
+            most=10_000,
+        ),
+    ] = None
+    snapshots_s: Annotated[
+        float | None,
+        DURATION,
+        About(
+            "The sensor gives a short burst so often; `window` says how long it is. Vibration only.",
+            default="none: it gives samples all the time",
+            least=0.1,
+            most=604_800,
+        ),
     ] = None
     max_gap: Annotated[
         Span | None,

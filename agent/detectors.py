@@ -28,6 +28,8 @@ class Shape:
     learn: int  # rows of features
     unit: str  # what a row of features is called
     hop_s: float  # between two scores
+    pause_s: float = 0.0  # between bursts of samples, at most; 0 where they come all the time
+    bridge: int = 0  # rows left out of a lesson, across which it goes on
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,14 @@ class Judge:
         budget: Budget,
         rule: Rule,
         hop_s: float,
+        bridge: int = 0,
     ) -> None:
         """`learn_rows` rows of features `columns` to learn from, `hop_s` between two scores; `rule` before the budget
         moves the edge."""
         self.head, self.budget, self._rule, self._hop_s = head, budget, rule, hop_s
         self.rule = rule  # as the budget has it
         self._columns = columns
-        self.learner: Learner | None = Learner(learn_rows, len(columns), head.choosy)
+        self.learner: Learner | None = Learner(learn_rows, len(columns), head.choosy, bridge)
         self.origin: Origin | None = None  # of what was learned; None while learning
         self.refusal = ""  # why the latest lesson could not be learned from
         self.aim = budget.aim(None)
@@ -80,7 +81,7 @@ class Judge:
             learned = self.head.learn(lesson.times, lesson.rows, lesson.starts)
         except LearningError as error:
             self.refusal = str(error)
-            self.learner = Learner(learner.needed, learner.width, learner.choosy)
+            self.learner = Learner(learner.needed, learner.width, learner.choosy, learner.bridge)
             return
         spread = np.quantile(lesson.rows, (0.05, 0.5, 0.95), axis=0).astype(np.float32)
         learned = replace(learned, arrays={**learned.arrays, SPREAD: spread})

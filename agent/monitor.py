@@ -72,20 +72,28 @@ class Monitor:
         budget: Budget = Budget(),  # noqa: B008  (frozen)
         scene: Scene | None = None,
         unit: str = "rows",
+        bridge: int = 0,
         belongs_to: Mapping[str, str] | None = None,
         baseline: Baseline | None = None,
         seq: int = 0,
     ) -> None:
-        """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from,
-        called `unit` in messages; `budget` says how many false alarms it may give; `scene` what to say with
-        evidence (None: it keeps none); `belongs_to` is the configuration that a baseline belongs to, in words;
-        `seq` the number of the last event sent. Raises LearningError when the baseline does not fit."""
+        """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from, called `unit` in
+        messages, of which `bridge` in a row may be left out of the lesson without breaking it; `budget` says how many
+        false alarms it may give; `scene` what to say with evidence (None: it keeps none); `belongs_to` is the
+        configuration that a baseline belongs to, in words; `seq` the number of the last event sent. Raises
+        LearningError when the baseline does not fit."""
         self.name, self.sensor, self.plan = name, sensor, plan
         self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
         self._windower, self._features, self._unit = windower, features, unit
         self._judge = Judge(
-            head, columns=features.columns, learn_rows=learn_rows, budget=budget, rule=rule, hop_s=plan.hop_s
+            head,
+            columns=features.columns,
+            learn_rows=learn_rows,
+            budget=budget,
+            rule=rule,
+            hop_s=plan.hop_s,
+            bridge=bridge,
         )
         self.baseline: Baseline | None = None
         self.unsaved = False  # a baseline was learned and nobody has saved it yet

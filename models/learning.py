@@ -36,6 +36,7 @@ class Learner:
     needed: int
     width: int
     choosy: bool = True
+    bridge: int = 0  # so many rows in a row may be left out of a stretch that goes on
     _rows: Array = field(init=False, repr=False)  # (needed, width), filled up to _count
     _times: NDArray[np.float64] = field(init=False, repr=False)
     _count: int = 0
@@ -78,8 +79,10 @@ class Learner:
         self._strays += int(strays.sum())
         fresh = np.zeros(len(rows), bool)
         fresh[self._starts] = True
-        breaks = fresh | np.concatenate(([True], ~keep[:-1]))
-        starts = tuple(np.flatnonzero(breaks[keep]).tolist())
+        kept = np.flatnonzero(keep)
+        apart = np.diff(kept, prepend=-1 - self.bridge) > 1 + self.bridge
+        begun = np.diff(np.cumsum(fresh)[kept], prepend=0) > 0
+        starts = tuple(np.flatnonzero(apart | begun).tolist())
         lesson = Lesson(
             rows[keep],
             times[keep],
@@ -92,7 +95,7 @@ class Learner:
             return lesson
         self._count, self._starts = len(lesson.rows), list(starts)
         self._rows[: self._count], self._times[: self._count] = lesson.rows, lesson.times
-        self._broken = not keep[-1]
+        self._broken = len(rows) - 1 - int(kept[-1]) > self.bridge if len(kept) else True
         return None
 
 
@@ -115,7 +118,8 @@ def stuck_rows(rows: Array) -> NDArray[np.bool_]:
 
 def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """`(n,)`: rows far from the others in some column (median and median absolute deviation). Where one column
-    has so many that they must be another way the machine runs, that column calls none of them a stray."""
+    has so many that they must be another way the machine runs, that column calls none of them a stray; where all
+    columns together have so many, strays are how it runs, and there are none."""
     strays = np.zeros(len(rows), bool)
     seen = rows[candidates].astype(np.float64)
     if len(seen) < 10:
@@ -128,7 +132,9 @@ def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
             spread[column] = 1.4826 * np.median(moved)
     spread = np.maximum(spread, 0.25 * seen.std(axis=0))
     far = apart > STRAY_SIGMA * spread
-    strays[candidates] = far[:, far.mean(axis=0) <= STRAY_SHARE].any(axis=1)
+    found = far[:, far.mean(axis=0) <= STRAY_SHARE].any(axis=1)
+    if found.mean() <= STRAY_SHARE:
+        strays[candidates] = found
     return strays
 
 

@@ -69,7 +69,8 @@ class Windower:
 
     A sample that is NaN, infinite or absurd (LARGEST) in any channel did not arrive: counted in `missing`.
     Where more than `max_gap_s` is missing, time runs backwards or the rate changes, windows start afresh:
-    counted in `restarts`. Shorter holes are closed up.
+    counted in `restarts`. Shorter holes are closed up. Of a sensor that gives bursts with pauses between, `pause_s`
+    says how long they are: windows then begin anew with each burst, but what is made of them goes on.
 
     Samples are numbered from an anchor, and their times reckoned from it: were they reckoned from each piece,
     they would differ in their last bits from one way of cutting to another, and so would the microseconds.
@@ -79,6 +80,7 @@ class Windower:
     hop: int
     width: int
     max_gap_s: float
+    pause_s: float = 0.0
     missing: int = 0
     restarts: int = 0
     absent: tuple[int, ...] = ()  # channels that were no numbers in the newest row; () when it was whole
@@ -135,8 +137,10 @@ class Windower:
         half = 0.5 / rate_hz  # so that rounding never decides
         gap = anchor + number / rate_hz - self._last - 2 * half  # NaN before the first sample: no gap then
         if gap > self.max_gap_s + half or gap < -BACKWARDS * half:
-            self.restarts += 1
+            fresh = self._fresh or not 0 < gap < self.pause_s
+            self.restarts += fresh
             self.restart()
+            self._fresh = fresh
         self._last = anchor + (number + rows - 1) / rate_hz
         if rows == 1 and self._tail is None and self.hop == 1:  # live telemetry, and nothing to reckon
             fresh, self._fresh = self._fresh, False

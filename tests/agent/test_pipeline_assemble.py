@@ -133,3 +133,47 @@ def test_a_baseline_is_refused_when_what_it_depends_on_changes(tmp_path: Path) -
 def test_a_lesson_longer_than_can_be_learned_in_the_watchdogs_time_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"comes to 604800 rows, and at most 50000 are learned from"):
         monitor_of("learn: 168 h")
+
+
+SNAPSHOTS = "features: vibration, window: 100 ms, snapshots: 10 s"
+
+
+def test_snapshots_are_a_window_each_and_averaged_over_twenty() -> None:
+    rig = Rig(2, 25_600.0, "vibration")
+    shape = shape_of(config_of(SNAPSHOTS).monitors["pump"], rig, 2)
+    assert (shape.window, shape.hop, shape.smooth, shape.hop_s) == (2560, 2560, 20, 10.0)
+    assert shape.pause_s == 30.0
+
+
+@pytest.mark.parametrize(("learn", "smooth"), [("510 s", 10), ("870 s", 17), ("1 h", 20)])
+def test_a_short_lesson_of_snapshots_is_averaged_over_fewer(learn: str, smooth: int) -> None:
+    shape = shape_of(
+        config_of(f"{SNAPSHOTS}, learn: {learn}").monitors["pump"], Rig(2, 25_600.0, "vibration"), 2
+    )
+    assert shape.smooth == smooth
+    assert shape.learn == {"510 s": 51, "870 s": 87, "1 h": 360}[learn]
+
+
+def test_snapshots_that_cannot_be_are_refused() -> None:
+    rig = Rig(2, 25_600.0, "vibration")
+    assert "needs a window" in refused("features: vibration, snapshots: 10 s", rig)
+    assert "more seldom than their length" in refused("window: 1 s, snapshots: 1 s", rig)
+    assert "are of vibration" in refused("snapshots: 10 s")
+
+
+def test_averages_go_on_from_snapshot_to_snapshot() -> None:
+    rig = Rig(1, 2560.0, "vibration")
+    one = monitor_of("window: 100 ms, snapshots: 10 s, learn: 1000 s", rig)
+    pipeline = Pipeline([one])
+    random = np.random.default_rng(3)
+
+    def snapshot(time: float, loudness: float) -> Reading:
+        return Reading("rig", time, 2560.0, random.normal(0, loudness, (256, 1)).astype(np.float32))
+
+    for i in range(130):
+        assert pipeline.push([snapshot(1e9 + 10 * i, 1.0)]) == []
+    assert one.armed
+    assert one.windows == 130
+    events = [event for i in range(130, 160) for event in pipeline.push([snapshot(1e9 + 10 * i, 3.0)])]
+    assert events[0].kind == "raised"
+    assert events[0].time < 1e9 + 10 * 150

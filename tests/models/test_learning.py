@@ -144,6 +144,51 @@ def test_rows_asked_for_after_the_latest_was_forgotten_start_a_stretch() -> None
     assert lesson.starts == (0, 190)
 
 
+@pytest.mark.parametrize(("strays", "starts"), [(2, (0,)), (3, (0, 100))])
+def test_a_few_rows_left_out_may_be_bridged(strays: int, starts: tuple[int, ...]) -> None:
+    learner = Learner(200, 1, bridge=2)
+    rows = noise(300, 1)
+    rows[100 : 100 + strays] = 100
+    learner.add(list(map(float, range(204))), rows[:204], True)
+    lesson = learner.lesson()
+    assert lesson is not None
+    assert lesson.strays == strays
+    assert lesson.starts == starts
+
+
+@pytest.mark.parametrize(("strays", "starts"), [(2, (0,)), (3, (0, 90))])
+def test_the_latest_rows_forgotten_may_be_bridged_too(strays: int, starts: tuple[int, ...]) -> None:
+    learner = Learner(90 + strays, 1, bridge=2)
+    rows = noise(120, 1)
+    rows[90 : 90 + strays] = 100
+    learner.add(list(map(float, range(90 + strays))), rows[: 90 + strays], True)
+    assert (learner.lesson() is None) == (strays > 1)
+    learner.add(list(map(float, range(93, 103))), rows[93:103], False)
+    lesson = learner.lesson()
+    assert lesson is not None
+    assert lesson.starts == starts
+
+
+def test_a_gap_among_rows_left_out_is_a_gap() -> None:
+    learner = Learner(200, 1, bridge=5)
+    rows = noise(204, 1)
+    rows[100:102] = 100
+    learner.add(list(map(float, range(101))), rows[:101], True)
+    learner.add(list(map(float, range(201, 304))), rows[101:], True)
+    lesson = learner.lesson()
+    assert lesson is not None
+    assert lesson.starts == (0, 100)
+
+
+def test_where_columns_together_have_many_strays_there_are_none() -> None:
+    rows = noise(400, 8)
+    for column in range(8):
+        rows[column * 50 : column * 50 + 7, column] = 60  # 14 % of all rows, though only 2 % of any column's
+    assert not stray_rows(rows, np.ones(400, bool)).any()
+    few = rows[:, :5]
+    assert stray_rows(few, np.ones(400, bool)).sum() == 35
+
+
 def test_a_few_rows_short_after_leaving_some_out_is_near_enough() -> None:
     rows = noise(500, 1)
     rows[[10, 20, 30]] = 50

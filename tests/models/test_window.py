@@ -127,6 +127,25 @@ def test_a_long_gap_starts_afresh_and_a_short_one_is_closed_up() -> None:
         assert windows.stacked()[0, :, 0].tolist() == first
 
 
+def test_bursts_have_windows_of_their_own_and_go_on_after_a_pause() -> None:
+    windower = Windower(3, 3, 1, max_gap_s=0.1, pause_s=30.0)
+    freshness, values = [], []
+    for burst, time in enumerate((0.0, 10.0, 20.0, 49.0, 200.0)):
+        for windows in windower.push(time, 10.0, np.full((4, 1), burst, np.float32)):
+            freshness.append(windows.fresh)
+            values.append(windows.stacked().ravel().tolist())
+    assert freshness == [True, False, False, False, True]
+    assert values == [[float(burst)] * 3 for burst in range(5)]
+    assert windower.restarts == 1
+
+
+def test_a_pause_before_the_first_window_leaves_it_the_first() -> None:
+    windower = Windower(3, 3, 1, max_gap_s=0.1, pause_s=30.0)
+    assert windower.push(0.0, 10.0, noise(2, 1)) == []
+    (windows,) = windower.push(10.0, 10.0, noise(3, 1))
+    assert windows.fresh
+
+
 def test_time_running_backwards_starts_afresh() -> None:
     windower = Windower(3, 1, 1, max_gap_s=5.0)
     windower.push(100.0, 1.0, noise(10, 1))
