@@ -42,7 +42,7 @@ monitors:
     sensor: pump
     window: 20 rows
     learn: 10 min
-    sensitivity: quiet
+    false_alarms: 1 per month
     alert: {on_delay: 10 s, off_delay: 1 min, flood: 6 per hour}
   motor:
     sensor: motor

@@ -39,9 +39,11 @@ class MonitorReport(msgspec.Struct, kw_only=True):
     notes: tuple[str, ...]
     judged_hours: float  # of which there is a level
     learning_hours: float
-    blind_hours: (
-        float  # of which there is neither: gaps, values that were no numbers, and what follows on them
-    )
+    # Of which there is neither: gaps, values that were no numbers, and what follows on them.
+    blind_hours: float
+    false_alarms: (
+        str | None
+    )  # the budget, and what its tail of normal lets expect, in words; None: still learning
 
 
 class LabelReport(msgspec.Struct, kw_only=True):
@@ -99,6 +101,7 @@ def report_of(monitor: Monitor, alerts: int, tally: Tally, judged: int) -> Monit
         judged_hours=round(judged_hours, 6),
         learning_hours=round(learning, 6),
         blind_hours=round(max(0.0, hours - learning - judged_hours), 6),
+        false_alarms=monitor.aim.words() if monitor.armed else None,
     )
 
 
@@ -130,6 +133,8 @@ def summary(report: ReplayReport) -> str:
         missing = f", {monitor.missing} samples missing" if monitor.missing else ""
         restarts = f", {monitor.restarts} fresh starts after gaps" if monitor.restarts else ""
         lines.append(f"monitor {monitor.name}: {words}; {_count(monitor.alerts, 'alert')}{missing}{restarts}")
+        if monitor.false_alarms is not None:
+            lines.append(f"  false alarms: {monitor.false_alarms}")
         lines += [f"  note: {note}" for note in monitor.notes]
     for file, reasons in report.skipped.items():
         for reason, count in reasons.items():

@@ -56,11 +56,11 @@ monitors:
     sensor: board
     channels: {channels}
     learn: 30 min                # of normal operation, from the first start
-    sensitivity: quiet           # a computer's load is restless
+    false_alarms: 1 per week     # what it has learned says how surely that can be kept
     alert: {{on_delay: 30 s, flood: 6 per hour}}
 #  pump:
 #    sensor: pump
-#    sensitivity: normal         # quiet, normal or sensitive
+#    false_alarms: 1 per month   # by default 1 per week, as soon as it has seen enough to keep that
 #  motor:
 #    sensor: motor
 #    features: vibration
