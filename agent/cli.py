@@ -374,7 +374,11 @@ def parser() -> argparse.ArgumentParser:
         )
     explain = add("explain", _explain, "show why an alert was raised, from the evidence it left")
     explain.add_argument(
-        "event", metavar="EVENT", help="an event's id or its beginning, a monitor's name, \"last\", or a file"
+        "event",
+        metavar="EVENT",
+        nargs="?",
+        default="last",
+        help="an event's id or its beginning, a monitor's name, a file, or (as without it) \"last\"",
     )
     explain.add_argument(
         "--evidence", metavar="DIR", help="the folder to look in; default: that of the configuration"
