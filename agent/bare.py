@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.baseline import SPREAD
 from models.blocks import COLUMNS
 from models.detector import Head, Learned
 from models.features import Features
@@ -162,9 +163,9 @@ def _neighbours(
 
 def _weights(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Learned arrays as inputs of a bank of one."""
-    inputs = {name: aligned(1, *array.shape) for name, array in arrays.items()}
-    for name, array in arrays.items():
-        inputs[name][0] = array
+    inputs = {name: aligned(1, *array.shape) for name, array in arrays.items() if name != SPREAD}
+    for name, values in inputs.items():
+        values[0] = arrays[name]
     return inputs
 
 
