@@ -9,9 +9,10 @@ from typing import Literal
 State = Literal["inactive", "pending", "active", "clearing"]
 Severity = Literal["warning", "critical"]
 Happening = Literal["raised", "updated", "cleared", "flooded"]
-# What is ill: the machine; the machine, slowly; its sensor, which is silent; its sensor's signal, which cannot be true.
-About = Literal["machine", "creeping", "sensor", "signal"]
-ABOUT: tuple[About, ...] = ("machine", "creeping", "sensor", "signal")
+# What is ill: the machine; the machine, slowly; its sensor, which is silent; its sensor's signal, which cannot be true;
+# what the machine does, which is none of its operating states.
+About = Literal["machine", "creeping", "sensor", "signal", "state"]
+ABOUT: tuple[About, ...] = ("machine", "creeping", "sensor", "signal", "state")
 
 HOUR_S = 3600.0
 

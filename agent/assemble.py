@@ -13,6 +13,7 @@ from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape, default_detecto
 from agent.evidence import Column, Scene
 from agent.monitor import Monitor
 from agent.quantities import Span
+from agent.state_plans import state_plan, told_by
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from models.baseline import Baseline
@@ -71,14 +72,19 @@ def make_monitor(
         features = telemetry(channels)
         windower = Windower(1, 1, len(columns), shape.max_gap_s)
     detector = DETECTORS[shape.detector]
-    head = detector.head(len(features.columns), shape)
+
+    def head() -> Head:
+        return detector.head(len(features.columns), shape)
+
     return Monitor(
         config.name,
         sensor.name,
         columns=None if columns == list(range(len(names))) else columns,
         windower=windower,
         features=features,
-        head=head,
+        head=head(),
+        states=state_plan(config, shape, features.columns),
+        another=head,
         rule=_rule(config, shape, sensor.rate_hz),
         learn_rows=shape.learn,
         plan=Plan(shape.hop_s),
@@ -97,7 +103,7 @@ def make_monitor(
         ),
         unit=shape.unit,
         bridge=shape.bridge,
-        belongs_to=_belonging(config, sensor, channels, shape, head),
+        belongs_to=_belonging(config, sensor, channels, shape, head()),
         baseline=baseline,
         seq=seq,
     )
@@ -245,6 +251,8 @@ def _belonging(
     }
     if config.bearing is not None:
         belongs_to["bearing"] = repr(_bearing(config))
+    if config.states is not None:
+        belongs_to["states"] = told_by(config.states)
     return belongs_to
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent import payloads
@@ -77,6 +78,28 @@ class Aim:
             normal_seen_hours=0.0 if self.tail is None else round(self.tail.seconds / hours, 3),
             words=self.words(),
         )
+
+
+def together(aim: Aim, aims: Sequence[Aim]) -> Aim:
+    """An aim that expects what several do together, each in its share of the normal seen: of a machine with operating
+    states, `aim` being that of the state it is in."""
+    known = [(each, each.tail, each.expected) for each in aims]
+    seconds = sum(tail.seconds for _, tail, expected in known if tail is not None and expected is not None)
+    if len(aims) < 2 or not seconds:
+        return aim
+    low = rate = high = asked = 0.0
+    for each, tail, expected in known:
+        if tail is not None and expected is not None:
+            share = tail.seconds / seconds
+            low, rate, high = (
+                low + share * expected.low,
+                rate + share * expected.rate,
+                high + share * expected.high,
+            )
+            asked += share * (each.rate_hz or 0.0)
+    tail = None if aim.tail is None else replace(aim.tail, seconds=seconds)
+    rate_hz = None if aim.rate_hz is None else asked
+    return replace(aim, rate_hz=rate_hz, expected=Expected(low, rate, high), tail=tail)
 
 
 def _between(expected: Expected, rate_hz: float | None) -> str:

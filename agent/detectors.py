@@ -46,6 +46,7 @@ class Detector:
         Measure(name="distance", adds_up="squared distance"),
         Measure(name="jump"),
     )
+    states: bool = True  # a machine may have several operating states, each with a head of its own
 
 
 # Heads are imported where they are made: a configuration is checked without onnxruntime.
@@ -136,6 +137,7 @@ DETECTORS: dict[str, Detector] = {
         _level_rule,
         averages=False,
         measures=(Measure(name="mean excess"),),
+        states=False,
     ),
     "knn": Detector(
         TELEMETRY,
@@ -145,6 +147,7 @@ DETECTORS: dict[str, Detector] = {
         _level_rule,
         averages=False,
         measures=(Measure(name="distance from the most similar"),),
+        states=False,
     ),
     "spectral": Detector(VIBRATION, _spectral, 0, fewest_rows, _usual_rule),
 }

@@ -4,7 +4,7 @@ normal while it judges. No threads, no clock, no input or output."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +49,10 @@ class Judge:
         self.refusal = ""  # why the latest lesson could not be learned from
         self.aim = budget.aim(None)
         self.rows_to_aim = LEAST_GROWTH  # rows to the next look at where the edge should be
+        self.divide: Callable[[Learner], bool] | None = (
+            None  # told of a lesson first; True: it has dealt with it
+        )
+        self._broken = True  # no row has been scored since the stream broke
         self._reference = Calibration(())
         self._peaks = Peaks(math.inf, 1, 1)
         self._seen_peaks: list[float] = []  # of normal operation, since the edge was put where it is
@@ -58,7 +62,7 @@ class Judge:
 
     @property
     def armed(self) -> bool:
-        return self.learner is None
+        return self.origin is not None
 
     def study(self, times: list[float], rows: Array, fresh: bool) -> int:
         """Feed the learner; how many rows it took, all unless that completed what it needs. Cut at the very row that
@@ -73,7 +77,28 @@ class Judge:
                 self._finish(self.learner)
         return used
 
+    def teach(self, pieces: Sequence[tuple[list[float], Array, bool]]) -> None:
+        """All of these times and rows, fresh or not, and learn from them if they are enough."""
+        if self.learner is not None:
+            for times, rows, fresh in pieces:
+                self.learner.add(times, rows, fresh)
+            if pieces and not self.learner.missing:
+                self._finish(self.learner)
+
+    @property
+    def visits(self) -> bool:
+        """Whether what it learns from are visits to an operating state."""
+        return self.learner is not None and self.learner.visits
+
+    @visits.setter
+    def visits(self, visits: bool) -> None:
+        if self.learner is not None:
+            self.learner.visits = visits
+
     def _finish(self, learner: Learner) -> None:
+        if self.divide is not None and self.divide(learner):
+            self.learner = None
+            return
         lesson = learner.lesson()
         if lesson is None:
             return
@@ -81,7 +106,9 @@ class Judge:
             learned = self.head.learn(lesson.times, lesson.rows, lesson.starts)
         except LearningError as error:
             self.refusal = str(error)
-            self.learner = Learner(learner.needed, learner.width, learner.choosy, learner.bridge)
+            self.learner = Learner(
+                learner.needed, learner.width, learner.choosy, learner.bridge, learner.visits
+            )
             return
         spread = np.quantile(lesson.rows, (0.05, 0.5, 0.95), axis=0).astype(np.float32)
         learned = replace(learned, arrays={**learned.arrays, SPREAD: spread})
@@ -117,6 +144,14 @@ class Judge:
         self.head.bank = bank
         if self.armed:
             self.head.seat = bank.seat(self.head)
+
+    def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
+        """What these rows give its bank to score; None while too few have come since the stream broke."""
+        self._broken |= fresh
+        job = self.head.take(times, rows, fresh)
+        if job is not None:
+            job.fresh, self._broken = self._broken, False
+        return job
 
     def learned(self) -> Learned:
         """What it judges by, with what streams on as it stands now."""

@@ -23,12 +23,13 @@ from agent.alerts import (
     happened,
     interrupted,
 )
-from agent.budget import Aim, Budget
+from agent.budget import Aim, Budget, together
 from agent.evidence import Evidence, Scene, evidence_name
 from agent.judge import Judge
+from agent.operating import PART, Operating, StatePlan, StateStatus, Told
 from agent.witness import Witness, witness_of
 from models.baseline import Baseline
-from models.detector import Bank, Head, Job, Shift
+from models.detector import Bank, Head, Job, LearningError, Shift
 from models.features import Features
 from models.session import digest
 from models.window import Array, Windower
@@ -36,6 +37,7 @@ from sensors.base import Reading
 
 MOST_MOVED = 8  # features named in an event
 LEAST_SHARE, JUMP_SHARE = 0.05, 0.5  # of the score, for a feature to be named
+LOST = Rule(on_delay_s=0.0, off_delay_s=0.0)  # the tracker waits for long enough
 FAULT_SIGMA = 6.0  # a fault frequency this far above normal names the fault
 
 
@@ -52,6 +54,8 @@ class Status:
     missing: int  # samples that did not arrive or were not numbers
     restarts: int
     notes: tuple[str, ...]
+    operating: str  # the operating state the machine is in; "" between two, and where it has only one
+    states: tuple[StateStatus, ...]  # the operating states that are known; () where there is only one
 
 
 class Monitor:
@@ -73,28 +77,39 @@ class Monitor:
         scene: Scene | None = None,
         unit: str = "rows",
         bridge: int = 0,
+        states: StatePlan | None = None,
+        another: Callable[[], Head] | None = None,
         belongs_to: Mapping[str, str] | None = None,
         baseline: Baseline | None = None,
         seq: int = 0,
     ) -> None:
         """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from, called `unit` in
         messages, of which `bridge` in a row may be left out of the lesson without breaking it; `budget` says how many
-        false alarms it may give; `scene` what to say with evidence (None: it keeps none); `belongs_to` is the
+        false alarms it may give; `scene` what to say with evidence (None: it keeps none); `states` how the machine's
+        operating states are told, and `another` makes a head for each (None: it has one state); `belongs_to` is the
         configuration that a baseline belongs to, in words; `seq` the number of the last event sent. Raises
         LearningError when the baseline does not fit."""
         self.name, self.sensor, self.plan = name, sensor, plan
         self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
         self._windower, self._features, self._unit = windower, features, unit
-        self._judge = Judge(
-            head,
-            columns=features.columns,
-            learn_rows=learn_rows,
-            budget=budget,
-            rule=rule,
-            hop_s=plan.hop_s,
-            bridge=bridge,
-        )
+
+        def judge(head: Head, rows: int) -> Judge:
+            return Judge(
+                head,
+                columns=features.columns,
+                learn_rows=rows,
+                budget=budget,
+                rule=rule,
+                hop_s=plan.hop_s,
+                bridge=bridge,
+            )
+
+        self._judge = judge(head, learn_rows)  # of all it sees, while no states are told apart
+        self._states: Operating | None = None
+        if states is not None and another is not None:
+            self._states = Operating(states, lambda: judge(another(), states.least))
+            self._judge.divide = self._states.divide
         self.baseline: Baseline | None = None
         self.unsaved = False  # a baseline was learned and nobody has saved it yet
         self.budget = budget
@@ -105,7 +120,7 @@ class Monitor:
         self.level = math.nan
         self.seq = seq
         self.rows = self.windows = 0
-        self._fresh = self._broken = True
+        self._fresh = True
         self._model: Model | None = None
         if baseline is not None:
             self.arm(baseline)
@@ -122,29 +137,38 @@ class Monitor:
             times, rows = windows.times, self._features.extract(windows)
             if self.witness is not None:
                 pieces.append((times, rows))
-            if windows.fresh:
-                self._fresh = self._broken = True
-            if not self._judge.armed:
+            self._fresh |= windows.fresh
+            if self._divided is None and not self._judge.armed:
                 used = self._study(times, rows)
                 if used == len(times):  # as always while it goes on learning
                     continue
                 times, rows = times[used:], rows[used:]
-            job = self._judge.head.take(times, rows, self._fresh)
-            self._fresh = False
+            fresh, self._fresh = self._fresh, False
+            if self._divided is not None:
+                jobs += self._by_state(self._divided, times, rows, fresh)
+                continue
+            job = self._judge.take(times, rows, fresh)
             if job is not None:
-                job.fresh, self._broken = self._broken, False
                 jobs.append(job)
         if self.witness is not None:
             self.witness.hear(reading.time, reading.rate_hz, values, pieces, len(jobs))
         return jobs
 
+    def _by_state(self, states: Operating, times: list[float], rows: Array, fresh: bool) -> list[Job]:
+        jobs = states.hand_out(times, rows, fresh)
+        if states.grown:
+            self._set_out_by_state(states)
+        return jobs
+
     def settle(self, job: Job) -> list[Event]:
         """The events that a scored job brings, in the order of time."""
-        judge = self._judge
+        judge, events = self._judge_of(job), list[Event]()
+        if self.told:
+            events += self.tell(job.times[0])
         if job.fresh:
             self.alert = interrupted(self.alert)
             judge.interrupted()
-        count, first, events = len(job.times), 0, list[Event]()
+        count, first = len(job.times), 0
         while first < count:  # usually once: the edge moves at counted rows of the stream, and seldom
             last = min(count, first + judge.rows_to_aim)
             events += self._pronounce(judge, job, first, last)
@@ -183,6 +207,61 @@ class Monitor:
             self.witness.judge(job.times[first:last], levels, marks, done=last == len(job.times))
         return events
 
+    # Operating states.
+
+    @property
+    def _divided(self) -> Operating | None:
+        """The operating states, once they are told apart."""
+        return self._states if self._states is not None and self._states.tracker is not None else None
+
+    def _judge_of(self, job: Job) -> Judge:
+        if self._divided is None:
+            return self._judge
+        return next(judge for judge in self._divided.judges.values() if judge.head is job.head)
+
+    @property
+    def told(self) -> list[Told]:
+        """What `tell` has to say."""
+        return [] if self._states is None else self._states.told
+
+    def tell(self, until: float = math.inf) -> list[Event]:
+        """Events of the machine's being in no known state, up to a time; call after `settle`, for what is left."""
+        events = []
+        while self.told and self.told[0].time <= until:
+            time, lost, words = self.told.pop(0)
+            before = self.alerts["state"]
+            self.alerts["state"] = after = advance(before, LOST, 1.0 if lost else 0.0, time)
+            kind = happened(before, after)
+            if kind is not None:
+                events.append(self._state_event(kind, after, time, words))
+        return events
+
+    def _state_event(self, kind: Happening, alert: Alert, time: float, words: str) -> Event:
+        self.seq += 1
+        return Event(
+            kind=kind,
+            monitor=self.name,
+            time=time,
+            seq=self.seq,
+            alert=alert,
+            level=alert.level,
+            moved=(),
+            model=None,
+            plan=self.plan,
+            sensor=self.sensor,
+            about="state",
+            note=words,
+        )
+
+    def resume(self, alert: Alert) -> bool:
+        """Go on with an alert about the machine's state that an earlier run has raised; False where nothing can end
+        it."""
+        if self._divided is None or self._divided.tracker is None:
+            return False
+        self.alerts["state"] = alert
+        self._divided.tracker.told = True
+        return True
+
     @property
     def alert(self) -> Alert:
         """The machine's."""
@@ -199,27 +278,45 @@ class Monitor:
         judge, fresh = self._judge, self._fresh
         self._fresh = False
         used = judge.study(times, rows, fresh)
-        if judge.armed:
+        if self._divided is not None:
+            self._set_out_by_state(self._divided)
+        elif judge.armed:
             assert judge.origin is not None
             self._set_out(
                 Baseline(parts={"": judge.learned()}, origin=judge.origin, detector=self.head.detector)
             )
-            self.unsaved = True
+            self.unsaved = self._fresh = True
         return used
 
     def arm(self, baseline: Baseline) -> None:
         """Judge by this baseline from now on. Raises LearningError when it does not fit."""
-        self._judge.arm(baseline.learned, baseline.origin)
+        if PART in baseline.parts:
+            if self._states is None:
+                raise LearningError("it tells operating states apart, and this monitor does not")
+            self._states.arm(baseline.parts, baseline.origin)
+            self._judge.learner = None
+        else:
+            self._judge.arm(baseline.learned, baseline.origin)
         self._set_out(baseline)
+        self._fresh = True
 
     def _set_out(self, baseline: Baseline) -> None:
         graph = self.head.graph
-        self.baseline, self._fresh = baseline, True
+        self.baseline = baseline
         self._model = Model(self.head.detector, graph, baseline.digest(digest(graph)))
+
+    def _set_out_by_state(self, states: Operating) -> None:
+        """With what the states' judges have learned by now."""
+        states.grown = False
+        if states.armed:
+            self._set_out(Baseline(parts=states.parts(), origin=states.origin(), detector=self.head.detector))
+            self.unsaved = True
 
     def join(self, bank: Bank) -> None:
         """Be scored by this bank from now on."""
         self._judge.join(bank)
+        if self._states is not None:
+            self._states.join(bank)
 
     @property
     def model(self) -> Model | None:
@@ -229,17 +326,21 @@ class Monitor:
     @property
     def head(self) -> Head:
         """The detector's part of this monitor."""
-        return self._judge.head
+        return (self._judge if self._divided is None else self._divided.current).head
 
     @property
     def aim(self) -> Aim:
-        """Where the budget puts the edge of normal."""
-        return self._judge.aim
+        """Where the budget puts the edge of normal; with several operating states, in the one the machine is in, and
+        what to expect of all of them."""
+        if self._divided is None:
+            return self._judge.aim
+        judges = [judge.aim for judge in self._divided.judges.values() if judge.armed]
+        return together(self._divided.current.aim, judges)
 
     @property
     def rule(self) -> Rule:
         """Of its alert, as the budget has it."""
-        return self._judge.rule
+        return (self._judge if self._divided is None else self._divided.current).rule
 
     # What others see.
 
@@ -251,24 +352,28 @@ class Monitor:
 
     @property
     def armed(self) -> bool:
-        return self._judge.armed
+        return self._judge.armed if self._divided is None else self._divided.armed
 
     @property
     def learning(self) -> tuple[int, int]:
         """Rows still missing, rows needed; (0, n) once armed."""
-        learner = self._judge.learner
-        return (learner.missing, learner.needed) if learner is not None else (0, 0)
+        if self.armed:
+            return 0, 0
+        judges = [self._judge] if self._divided is None else self._divided.judges.values()
+        learners = [judge.learner for judge in judges if judge.learner is not None]
+        return min(((learner.missing, learner.needed) for learner in learners), default=(0, 0))
 
     def current_baseline(self) -> Baseline | None:
         """The baseline with the streaming state as it stands now; None while learning."""
         if self.baseline is None:
             return None
-        parts = {"": self._judge.learned()}
+        states = self._divided
+        parts = {"": self._judge.learned()} if states is None else states.parts()
         return Baseline(parts=parts, origin=self.baseline.origin, detector=self.baseline.detector)
 
     def status(self) -> Status:
         """A snapshot for the state topic."""
-        needs = ""
+        needs = "" if self._divided is None else self._divided.needs(self._unit)
         if self._judge.learner is not None:
             needs = f"needs {self._judge.learner.missing} more {self._unit}"
             if self._judge.refusal:
@@ -283,6 +388,8 @@ class Monitor:
             missing=self._windower.missing,
             restarts=self._windower.restarts,
             notes=self.baseline.origin.notes if self.baseline is not None else (),
+            operating="" if self._divided is None else self._divided.name,
+            states=() if self._divided is None else self._divided.states(),
         )
 
     def _event(
@@ -306,6 +413,7 @@ class Monitor:
             plan=self.plan,
             sensor=self.sensor,
             evidence=evidence_name(self._device, self.name, "machine", kind, alert, job.times[index]),
+            operating="" if self._divided is None else self._divided.name_of(judge),
         )
 
     def remember(self, device: str, memory_bytes: int | None = None) -> None:

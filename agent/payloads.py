@@ -70,7 +70,7 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     sensor: str
     kind: Literal["raised", "updated", "cleared", "flooded"]
     about: Annotated[
-        Literal["machine", "creeping", "sensor", "signal"],
+        Literal["machine", "creeping", "sensor", "signal", "state"],
         Meta(
             description="what is ill: the machine; the machine, slowly; its sensor, which is silent; "
             "its sensor's signal, which cannot be true"
@@ -113,6 +113,14 @@ class Budget(Struct, frozen=True, kw_only=True):
     words: Annotated[str, Meta(description="the same for a person, in English")]
 
 
+class OperatingState(Struct, frozen=True, kw_only=True):
+    """One of the ways the machine is run, with a baseline of its own."""
+
+    name: str
+    learned: Annotated[int, Meta(description="rows that its baseline was learned from; 0: it has none yet")]
+    needs: Annotated[int, Meta(description="rows that are missing until it has a baseline")]
+
+
 class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.monitor/1"):
     """How one monitor stands: retained, and sent no more often than the configuration says."""
 
@@ -131,6 +139,10 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
     model: Model | None = None
     plan: Plan | None = None
     budget: Budget | None = None
+    operating: Annotated[str, Meta(description="operating state the machine is in; empty between two")] = ""
+    operating_states: Annotated[
+        list[OperatingState], Meta(description="all that are known; empty where the machine has only one")
+    ] = []
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
 
 

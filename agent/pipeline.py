@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from heapq import merge
 
 from agent.alerts import Event
@@ -41,8 +41,9 @@ class Pipeline:
         if len(taken) == 1:  # as usual, live
             monitor, job = taken[0]
             self._score([job])
-            return monitor.settle(job)
-        events: list[Event] = []
+            events = monitor.settle(job)
+            return events + self._told(readings) if any(self._telling(readings)) else events
+        events = []
         while taken:
             now, later = list[tuple[Monitor, Job]](), list[tuple[Monitor, Job]]()
             seen: set[Monitor] = set()  # a bank has one seat for each
@@ -53,7 +54,20 @@ class Pipeline:
             for monitor, job in now:
                 events += monitor.settle(job)
             taken = later
+        events += self._told(readings)
         return self._in_order(events) if len(events) > 1 else events
+
+    def _telling(self, readings: Sequence[Reading]) -> Iterator[Monitor]:
+        """Monitors that have something to say besides what was scored."""
+        return (
+            monitor
+            for reading in readings
+            for monitor in self._of_sensor.get(reading.sensor, ())
+            if monitor.told
+        )
+
+    def _told(self, readings: Sequence[Reading]) -> list[Event]:
+        return [event for monitor in self._telling(readings) for event in monitor.tell()]
 
     def _in_order(self, events: Sequence[Event]) -> list[Event]:
         """By time, at one time by the monitors' order, of one monitor as they happened: however the stream was cut."""

@@ -20,6 +20,7 @@ from agent.inbox import Inbox
 from agent.messages import Message, MonitorState, Topics
 from agent.monitor import Monitor
 from agent.outbox import Outbox, OutboxError
+from agent.payloads import OperatingState
 from agent.pipeline import Pipeline
 from agent.publisher import Publisher
 from agent.reader import Reader
@@ -206,6 +207,9 @@ class Road:
 
     def _go_on(self, monitor: Monitor) -> None:
         """With the alert that the machine was in when an earlier run ended."""
+        entry = self._standing.get(monitor.name, "state")
+        if entry is not None and not monitor.resume(entry.alert):
+            self._emit([self._given_up(entry, "its monitor tells no operating states any more")])
         entry = self._standing.get(monitor.name, "machine")
         if entry is None:
             return
@@ -404,6 +408,11 @@ class Road:
                 model=messages.model_payload(monitor.model),
                 plan=messages.plan_payload(monitor.plan),
                 budget=monitor.aim.figures() if monitor.armed else None,
+                operating=status.operating,
+                operating_states=[
+                    OperatingState(name=known.name, learned=known.learned_rows, needs=known.needs_rows)
+                    for known in status.states
+                ],
                 counters=counters,
             )
         self.states[name] = state

@@ -20,6 +20,8 @@ def sentence(event: Event) -> str:
         return f"{event.monitor}: an alert is over after {duration(event.alert.duration_s)}: {event.note}."
     if event.about == "sensor":
         return _sensor(event)
+    if event.about == "state":
+        return _unknown(event)
     if event.kind == "cleared":
         alert = event.alert
         lasted = duration(alert.duration_s)
@@ -38,6 +40,13 @@ def _sensor(event: Event) -> str:
         return f"{event.monitor}: sensor {event.sensor} is well again after {duration(alert.duration_s)}."
     word = f", now {alert.severity}" if event.kind == "updated" else ""
     return f"{event.monitor}: sensor {event.sensor}: {what}{word}{_suppressed(event)}."
+
+
+def _unknown(event: Event) -> str:
+    if event.kind == "cleared":
+        return f"{event.monitor}: in a known operating state again after {duration(event.alert.duration_s)}."
+    where = f" ({event.note})" if event.note else ""
+    return f"{event.monitor}: in no known operating state for too long{where}, so nothing is judged."
 
 
 def _moved(moved: tuple[Moved, ...]) -> str:

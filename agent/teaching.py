@@ -98,6 +98,8 @@ def _teach(config: Config, chosen: Sequence[MonitorConfig], *, named: bool, agai
         path = baseline_path(config, monitor.name)
         baselines.save(path, monitor.baseline, monitor.belongs_to)
         print(f"monitor {monitor.name} {learned(monitor.baseline)}")
+        for state in monitor.status().states:
+            print(f"  {state.words}")
         print(f"  false alarms: {monitor.aim.words()}\n  saved as {path}")
     if late:
         raise Refusal("\n".join(late))

@@ -14,6 +14,7 @@ STUCK_ROWS = 30  # a channel that moves at nearly every row and then repeats its
 STRAY_SIGMA = 8.0  # robust sigma beyond which a row is called abnormal
 PULSE_SHARE = 0.01  # a channel that leaves its resting value at least this often does so in health
 FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
+RETURNS = 2  # visits to a state in which the same is seen
 STRAY_SHARE = 0.1  # more strays than this are no strays but another way the machine runs
 
 
@@ -37,6 +38,7 @@ class Learner:
     width: int
     choosy: bool = True
     bridge: int = 0  # so many rows in a row may be left out of a stretch that goes on
+    visits: bool = False  # stretches are visits to an operating state: what happens in several is no stray
     _rows: Array = field(init=False, repr=False)  # (needed, width), filled up to _count
     _times: NDArray[np.float64] = field(init=False, repr=False)
     _count: int = 0
@@ -66,6 +68,11 @@ class Learner:
         """How many more rows are needed, as far as is known before they are looked through."""
         return max(0, self.needed - self._count)
 
+    @property
+    def collected(self) -> tuple[NDArray[np.float64], Array, tuple[int, ...]]:
+        """Times and rows so far, and the first row of each unbroken stretch."""
+        return self._times[: self._count], self._rows[: self._count], tuple(self._starts)
+
     def lesson(self) -> Lesson | None:
         """What to learn from, or None when too much of it was abnormal: then the abnormal is forgotten, and
         more rows are asked for."""
@@ -73,7 +80,7 @@ class Learner:
         stuck = strays = np.zeros(self._count, bool)
         if self.choosy:
             stuck = stuck_rows(rows)
-            strays = stray_rows(rows, ~stuck)
+            strays = stray_rows(rows, ~stuck, self._starts if self.visits else ())
         keep = ~(stuck | strays)
         self._stuck += int(stuck.sum())
         self._strays += int(strays.sum())
@@ -116,10 +123,11 @@ def stuck_rows(rows: Array) -> NDArray[np.bool_]:
     return stuck
 
 
-def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def stray_rows(rows: Array, candidates: NDArray[np.bool_], visits: Sequence[int] = ()) -> NDArray[np.bool_]:
     """`(n,)`: rows far from the others in some column (median and median absolute deviation). Where one column
     has so many that they must be another way the machine runs, that column calls none of them a stray; where all
-    columns together have so many, strays are how it runs, and there are none."""
+    columns together have so many, strays are how it runs, and there are none. Nor is what comes in several of
+    `visits`, the first rows of stretches, a stray: a housing that warms."""
     strays = np.zeros(len(rows), bool)
     seen = rows[candidates].astype(np.float64)
     if len(seen) < 10:
@@ -132,7 +140,11 @@ def stray_rows(rows: Array, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
             spread[column] = 1.4826 * np.median(moved)
     spread = np.maximum(spread, 0.25 * seen.std(axis=0))
     far = apart > STRAY_SIGMA * spread
-    found = far[:, far.mean(axis=0) <= STRAY_SHARE].any(axis=1)
+    rare = far.mean(axis=0) <= STRAY_SHARE
+    if len(visits) >= RETURNS:
+        visit = np.searchsorted(visits, np.flatnonzero(candidates), side="right")
+        rare &= [len(np.unique(visit[column])) < RETURNS for column in far.T]
+    found = far[:, rare].any(axis=1)
     if found.mean() <= STRAY_SHARE:
         strays[candidates] = found
     return strays

@@ -53,6 +53,8 @@ def find(
         tree = _Tree(table, starts, columns, dwell=dwell, most=most, returns=returns)
         tree.grow()
         if len(tree.leaves) > 1:
+            if chosen:
+                tree.gaps = {i: tree.gaps.get(i, []) for i in driving}
             return _boxes(table, tree, candidates, open_=columns is driving)
     if not chosen:
         return None

@@ -51,12 +51,12 @@ class Tracker:
     most: int
     current: int = -1
     lost: int = 0  # rows since there was a state
+    told: bool = False  # that it is lost
     _outside: int = field(default=0, repr=False)  # rows since the box of the current state was left
     _next: int = field(default=-1, repr=False)  # the state whose box is stayed in
     _stayed: int = field(default=0, repr=False)  # rows in it
     _forced: bool = field(default=False, repr=False)  # in it for lack of a nearer one
     _fresh: bool = field(default=True, repr=False)
-    _told: bool = field(default=False, repr=False)  # that it is lost
     _place: list[Doubles] = field(default_factory=list, repr=False)  # rows near the first of them, in no box
     _columns: NDArray[np.intp] = field(init=False, repr=False)
     _near: Doubles = field(init=False, repr=False)  # how far a place reaches around its first row
@@ -137,8 +137,8 @@ class Tracker:
                 return row  # this row is the first of the state
         elif self.states.open and self.states.count < self.most:
             self._look_around(here[0], row, marks)
-        if self.lost == self.patience and not self._told:
-            self._told = True
+        if self.lost == self.patience and not self.told:
+            self.told = True
             marks.append(Mark("lost", row))
         return row + 1
 
@@ -157,6 +157,6 @@ class Tracker:
         self._next, self._stayed, self.lost = -1, 0, 0
         self._floor = self.states.low[state] - self.states.linger
         self._ceiling = self.states.high[state] + self.states.linger
-        if self._told:
-            self._told = False
+        if self.told:
+            self.told = False
             marks.append(Mark("found", row))

@@ -27,6 +27,7 @@ OUTER = 0.005  # quantile of a state's rows that its box begins at
 ALONE = 0.1  # of its value, how far the box of an only state reaches, if its rows are spread less
 RETURNS = 2  # changes to and fro before a channel that is not known to drive the machine may tell its states
 QUICKEST = 5  # rows in a state before it is believed
+NOTHING = 0.005  # of the largest value among the states: shown as 0
 EASE = 0.02  # of a given threshold, by which a state is left later than it is entered
 DRIVING_UNITS = ("Hz", "/min", "1/min", "rpm", "{rpm}", "{#}/min")
 DRIVING_NAMES = (
@@ -85,22 +86,17 @@ class States:
         """ "idle" where that was given, else "state 2 (speed 24.7 Hz, load 70 %)"."""
         if state < len(self.names):
             return self.names[state]
-        values = []
-        for channel, value in zip(self.channels, self.centre[state].tolist(), strict=True):
-            if np.isfinite(value):
-                shown = float(np.exp(value)) if channel.logarithm else value
-                shown = 0.0 if abs(shown) < 1e-3 * self._widest(channel) else shown
-                values.append(
-                    f"{channel.name} {shown:.3g}" + (f" {channel.unit}" if channel.unit != "1" else "")
-                )
+        values = [
+            self.value(i, value) for i, value in enumerate(self.centre[state].tolist()) if np.isfinite(value)
+        ]
         return f"state {state + 1}" + (f" ({', '.join(values)})" if values else "")
 
-    def _widest(self, channel: Candidate) -> float:
-        """The largest value of a channel among the centres, against which a value is nothing."""
-        values = np.abs(self.centre[:, self.channels.index(channel)])
-        if channel.logarithm:
-            return 0.0
-        return float(np.nanmax(values, initial=0.0)) * 5  # 0.5 % of the largest is shown as nothing
+    def value(self, channel: int, value: float) -> str:
+        """A value of a state channel for a person: "load 70 %"."""
+        of = self.channels[channel]
+        largest = float(np.nanmax(np.abs(self.centre[:, channel]), initial=0.0))
+        shown = float(np.exp(value)) if of.logarithm else 0.0 if abs(value) < NOTHING * largest else value
+        return f"{of.name} {shown:.3g}" + (f" {of.unit}" if of.unit not in ("", "1") else "")
 
     def of(self, rows: Array) -> Doubles:
         """The state channels of rows of features, (n, channels)."""

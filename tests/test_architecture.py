@@ -19,11 +19,12 @@ HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3",
 # the composition root and what it composes with; the commands; the parts of reading a configuration
 ROOT_MODULES = "cli daemon road assemble"
 COMMANDS = "offline explaining recordings checking teaching bench measure weight status starter demo.show"
-READING = "cross_checks config_schema reference"
+READING = "cross_checks config_schema reference state_plans"
 CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {READING}".split()}
 PURE = (
     "agent.alerts",
     "agent.judge",
+    "agent.operating",
     "agent.pipeline",
     "agent.monitor",
     "agent.messages",
