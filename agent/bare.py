@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import process_time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.baseline import SPREAD
 from models.blocks import COLUMNS
 from models.detector import Head, Learned
 from models.features import Features
@@ -58,7 +57,7 @@ def _mahalanobis(
     )
     inputs: dict[str, NDArray[Any]] = {"level": level_in, "change": change_in, "ones": aligned(1, 1, width)}
     inputs["ones"][:] = 1
-    inputs.update(_weights(learned.arrays))
+    inputs.update(_weights(head.shapes, learned.arrays))
     bound = Bound(open_graph(Mahalanobis.graph), inputs, {"distance": scores[0], "jump": scores[1]})
     rows = np.zeros((span - 1 + every * len(windows), width), np.float32)
     levels = np.zeros((back + len(windows), width), np.float32)
@@ -98,7 +97,7 @@ def _reconstruction(
     level_in, distance = aligned(1, width, COLUMNS), aligned(1, 1, COLUMNS)
     inputs: dict[str, NDArray[Any]] = {"level": level_in, "ones": aligned(1, 1, width)}
     inputs["ones"][:] = 1
-    inputs.update(_weights(learned.arrays))
+    inputs.update(_weights(head.shapes, learned.arrays))
     bound = Bound(open_graph(Reconstruction.graph), inputs, {"distance": distance})
     rows = np.zeros((span - 1 + every * len(windows), width), np.float32)
     edge = head.calibration.edges[0]
@@ -161,11 +160,11 @@ def _neighbours(
     return run
 
 
-def _weights(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _weights(names: Iterable[str], arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Learned arrays as inputs of a bank of one."""
-    inputs = {name: aligned(1, *array.shape) for name, array in arrays.items() if name != SPREAD}
-    for name, values in inputs.items():
-        values[0] = arrays[name]
+    inputs = {name: aligned(1, *arrays[name].shape) for name in names}
+    for name, array in inputs.items():
+        array[0] = arrays[name]
     return inputs
 
 

@@ -15,6 +15,7 @@ STRAY_SIGMA = 8.0  # robust sigma beyond which a row is called abnormal
 PULSE_SHARE = 0.01  # a channel that leaves its resting value at least this often does so in health
 FAINTEST = 1e-30  # deviation of a channel worth listening to; its inverse still fits float32
 RETURNS = 2  # visits to a state in which the same is seen
+TOGETHER = 256  # columns looked through in one go: they need not all be there in double precision
 STRAY_SHARE = 0.1  # more strays than this are no strays but another way the machine runs
 
 
@@ -129,9 +130,18 @@ def stray_rows(rows: Array, candidates: NDArray[np.bool_], visits: Sequence[int]
     columns together have so many, strays are how it runs, and there are none. Nor is what comes in several of
     `visits`, the first rows of stretches, a stray: a housing that warms."""
     strays = np.zeros(len(rows), bool)
-    seen = rows[candidates].astype(np.float64)
-    if len(seen) < 10:
+    if np.count_nonzero(candidates) < 10:
         return strays
+    visit = np.searchsorted(visits, np.flatnonzero(candidates), side="right")
+    returns = RETURNS if len(visits) >= RETURNS else len(rows) + 1
+    for first in range(0, rows.shape[1], TOGETHER):
+        seen = rows[candidates, first : first + TOGETHER].astype(np.float64)
+        strays[candidates] |= _far(seen, visit, returns)
+    return strays if strays.sum() <= STRAY_SHARE * len(visit) else np.zeros_like(strays)
+
+
+def _far(seen: NDArray[np.float64], visit: NDArray[np.int64], returns: int) -> NDArray[np.bool_]:
+    """`(n,)`: far from the others in some column in which so few are, and in fewer than so many visits."""
     apart = np.abs(seen - np.median(seen, axis=0))
     spread = 1.4826 * np.median(apart, axis=0)
     for column in np.flatnonzero(spread == 0):  # mostly rests: a coarse channel, or one of pulses
@@ -141,13 +151,9 @@ def stray_rows(rows: Array, candidates: NDArray[np.bool_], visits: Sequence[int]
     spread = np.maximum(spread, 0.25 * seen.std(axis=0))
     far = apart > STRAY_SIGMA * spread
     rare = far.mean(axis=0) <= STRAY_SHARE
-    if len(visits) >= RETURNS:
-        visit = np.searchsorted(visits, np.flatnonzero(candidates), side="right")
-        rare &= [len(np.unique(visit[column])) < RETURNS for column in far.T]
-    found = far[:, rare].any(axis=1)
-    if found.mean() <= STRAY_SHARE:
-        strays[candidates] = found
-    return strays
+    rare &= [len(np.unique(visit[column])) < returns for column in far.T]
+    strange: NDArray[np.bool_] = far[:, rare].any(axis=1)
+    return strange
 
 
 def smallest_steps(rows: Array) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ WIDTHS: dict[str, tuple[int, ...]] = {  # of the state that is saved
 # Of the state that goes through the graph.
 CARRIED = {"profile": (4,), **{name: shape for name, shape in WIDTHS.items() if name != "table"}}
 FEWEST = 20  # rows to learn from
+TOGETHER = 128  # channels that learn in one go: their state stays in the processor's cache
 
 
 class Level:
@@ -63,41 +64,14 @@ class Level:
     def learn(self, times: NDArray[np.float64], rows: Array, starts: Sequence[int]) -> Learned:
         if len(rows) < FEWEST:
             raise LearningError(f"{len(rows)} normal rows are too few to learn from: it takes {FEWEST}")
-        median, scale = robust_standard(rows)
-        arrays = {
-            "median": median[:, None].astype(np.float32),
-            "inverse_scale": (1 / scale[:, None]).astype(np.float32),
-            **{name: np.zeros((self.width, *shape), np.float32) for name, shape in WIDTHS.items()},
-        }
-        arrays["tail"][:] = 1e9  # no excess until the first distances are known
-        pupil, steps = Level(self.width), LevelBank()
-        pupil.arm(Learned(arrays, Calibration((EDGE,))))
-        pupil.bank, pupil.seat = steps, steps.seat(pupil)
-        warm = min(WARM, len(rows) // 2)
-        distances = np.empty((warm, self.width, DISTANCES))
-        for i in range(warm):
-            steps.score([Job(pupil, [float(times[i])], (rows[i : i + 1],))])
-            distances[i] = steps.distances(pupil)
-            known = max(
-                0, i - GAP - MATURE + 1
-            )  # lags that have had their time; before, the past is all zeros
-            unlike = steps.state(pupil)["unlike"][:, :, :known]
-            distances[i, :, APART:] = np.sqrt(unlike.min(axis=2)) if known else 0.0
-        q = np.quantile(distances, TAIL_QUANTILE, axis=0)
-        over = distances > q
-        excess = np.where(over, distances - q, 0.0).sum(axis=0)
-        q = np.maximum(q, 1e-3)
-        prior = PRIOR_SHARE * np.maximum(q, LEAST_Q)
-        beta = (excess + PRIOR_COUNT * prior) / (over.sum(axis=0) + PRIOR_COUNT)
-        state = pupil.learned().arrays
-        state["tail"] = np.concatenate([q, beta], axis=1).astype(np.float32)
-        pupil.arm(Learned(state, Calibration((EDGE,))))
-        pupil.seat = steps.seat(pupil)
-        rest = Job(pupil, times[warm:].tolist(), (rows[warm:],))
-        steps.score([rest])
+        parts = [
+            _learned(times, rows[:, first : first + TOGETHER]) for first in range(0, self.width, TOGETHER)
+        ]
+        arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
+        highest = np.maximum.reduce([part.raw for part in parts])
         # Each row is scored before it is learned.
-        normal = Normal(rest.raw[0].astype(np.float64) / EDGE, prior=USUAL)
-        return Learned(pupil.learned().arrays, Calibration((EDGE,)), normal=normal)
+        normal = Normal(highest.astype(np.float64) / EDGE, prior=USUAL)
+        return Learned(arrays, Calibration((EDGE,)), normal=normal)
 
     @property
     def shares(self) -> Hashable:
@@ -145,50 +119,101 @@ class Level:
         ]
 
 
+class _Pupils(NamedTuple):
+    """What some channels learned."""
+
+    arrays: dict[str, NDArray[Any]]
+    raw: Array  # (n,) their highest score at each row after those of the first tail
+
+
+def _learned(times: NDArray[np.float64], rows: Array) -> _Pupils:
+    """The first rows give the tail, the others go through it; each channel for itself."""
+    width = rows.shape[1]
+    median, scale = robust_standard(rows)
+    arrays = {
+        "median": median[:, None].astype(np.float32),
+        "inverse_scale": (1 / scale[:, None]).astype(np.float32),
+        **{name: np.zeros((width, *shape), np.float32) for name, shape in WIDTHS.items()},
+    }
+    arrays["tail"][:] = 1e9  # no excess until the first distances are known
+    pupil, steps = Level(width), LevelBank()
+    pupil.arm(Learned(arrays, Calibration((EDGE,))))
+    pupil.bank, pupil.seat = steps, steps.seat(pupil)
+    warm = min(WARM, len(rows) // 2)
+    distances = np.empty((warm, width, DISTANCES))
+    for i in range(warm):
+        steps.score([Job(pupil, [float(times[i])], (rows[i : i + 1],))])
+        distances[i] = steps.distances(pupil)
+        known = max(0, i - GAP - MATURE + 1)  # lags that have had their time; before, the past is all zeros
+        distances[i, :, APART:] = np.sqrt(steps.unlike(pupil)[:, :, :known].min(axis=2)) if known else 0.0
+    q = np.quantile(distances, TAIL_QUANTILE, axis=0)
+    over = distances > q
+    excess = np.where(over, distances - q, 0.0).sum(axis=0)
+    q = np.maximum(q, 1e-3)
+    prior = PRIOR_SHARE * np.maximum(q, LEAST_Q)
+    beta = (excess + PRIOR_COUNT * prior) / (over.sum(axis=0) + PRIOR_COUNT)
+    state = pupil.learned().arrays
+    state["tail"] = np.concatenate([q, beta], axis=1).astype(np.float32)
+    pupil.arm(Learned(state, Calibration((EDGE,))))
+    pupil.seat = steps.seat(pupil)
+    rest = Job(pupil, times[warm:].tolist(), (rows[warm:],))
+    steps.score([rest])
+    return _Pupils(pupil.learned().arrays, rest.raw[0])
+
+
 class LevelBank:
     """Channels of all heads as rows of one array, moved on together; their state goes to and fro between
     two sets of arrays, so that no step copies it. Of the profiles only the hour's own slots do: they are
     exchanged with the table when the hour changes."""
 
     def __init__(self) -> None:
-        self._heads: list[Level] = []
+        self._heads: dict[Level, int] = {}  # to their seats
         self._rows: list[slice] = []
-        self._bound: list[Bound] = []
+        self._kept: dict[int, dict[str, NDArray[Any]]] = {}  # states to go on with once bound anew
+        self._bound: list[Bound] = []  # empty until all have their seats
         self._now = 0  # which of the two sets holds the state
 
     def seat(self, head: Level) -> int:
         """Take a head in with the state it is armed with, or anew with another."""
-        states = [self.state(other) if other is not head else {} for other in self._heads]
-        if head in self._heads:
-            number = self._heads.index(head)
-        else:
-            number = len(self._heads)
-            self._heads.append(head)
-            states.append({})
-        stops = np.cumsum([other.width for other in self._heads]).tolist()
-        self._rows = [slice(stop - other.width, stop) for other, stop in zip(self._heads, stops, strict=True)]
-        self._allocate(stops[-1])
-        for rows, other, state in zip(self._rows, self._heads, states, strict=True):
-            arrays = other.weights
-            for name in ("median", "inverse_scale"):
-                self._fixed[name][rows] = arrays[name]
-            self._table[rows] = state.get("table", arrays["table"])
-            for name in WIDTHS:
-                if name != "table":
-                    self._sets[0][name][rows] = state.get(name, arrays[name])
+        if self._bound:
+            self._kept = {number: self._state(number) for number in self._heads.values()}
+            self._bound = []
+        number = self._heads.setdefault(head, len(self._heads))
+        self._kept.pop(number, None)
         return number
 
     def state(self, head: Level) -> dict[str, NDArray[Any]]:
         """The head's state as it stands."""
-        seat = self._heads.index(head)
+        if not self._bound:
+            self._bind()
+        return self._state(self._heads[head])
+
+    def _state(self, seat: int) -> dict[str, NDArray[Any]]:
         rows, state = self._rows[seat], self._sets[self._now]
         self._store(rows, seat)
         carried = {name: array[rows].copy() for name, array in state.items() if name != "profile"}
         return {"table": self._table[rows].copy(), **carried}
 
+    def _bind(self) -> None:
+        """Give every head its rows, with the state it has come to or else is armed with."""
+        stops = np.cumsum([head.width for head in self._heads]).tolist()
+        self._rows = [slice(stop - head.width, stop) for head, stop in zip(self._heads, stops, strict=True)]
+        self._allocate(stops[-1])
+        for head, seat in self._heads.items():
+            rows, arrays = self._rows[seat], {**head.weights, **self._kept.get(seat, {})}
+            for name in ("median", "inverse_scale"):
+                self._fixed[name][rows] = arrays[name]
+            self._table[rows] = arrays["table"]
+            for name in WIDTHS:
+                if name != "table":
+                    self._sets[0][name][rows] = arrays[name]
+        self._kept = {}
+
     def score(self, jobs: Sequence[Job]) -> None:
         """`raw` is `(1 + 3 * channels, n)`: the largest score, then of each channel its score, its short
         level and how far that stands from the long level, both standardised."""
+        if not self._bound:
+            self._bind()
         longest = 0
         for job in jobs:
             count, width = job.inputs[0].shape
@@ -222,6 +247,10 @@ class LevelBank:
     def distances(self, head: Level) -> NDArray[np.float32]:
         """`(channels, 8)`: distances of the latest step."""
         return self._out["distance"][self._rows[head.seat]]
+
+    def unlike(self, head: Level) -> NDArray[np.float32]:
+        """`(channels, 2, LAGS)`: squared distances of the newest samples from each stretch of the past."""
+        return self._sets[self._now]["unlike"][self._rows[head.seat]]
 
     def _place(self, rows: slice, seat: int, time: float) -> None:
         """Give the channels the profile of this hour."""

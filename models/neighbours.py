@@ -25,6 +25,7 @@ CLIP = 50.0  # standardised
 LEAST_EDGE = 0.05  # standardised, root of the mean square: of a channel that hardly moves
 EMPTY = 1e30  # the energy of a seat that is not taken: never the nearest
 ROOT = LENGTH**0.5
+LIMIT = np.float32(CLIP / ROOT)
 FEWEST = (FOLDS + 1) * LENGTH  # rows to learn from
 
 
@@ -47,6 +48,7 @@ class Neighbours:
     def __init__(self, width: int) -> None:
         self.width = width
         self._learned: Learned | None = None
+        self._standard = (np.zeros(width, np.float32), np.ones(width, np.float32))
         self.calibration = Calibration(())
         self.bank: Bank | None = None
         self.seat = -1
@@ -115,6 +117,7 @@ class Neighbours:
         }
         check_arrays(learned.arrays, {**shapes, "memory": (self.width, KEPT, LENGTH)})
         self._learned = learned
+        self._standard = (learned.arrays["median"][:, 0], learned.arrays["inverse_scale"][:, 0])
         self.calibration = learned.calibration
         self._tail.clear()
         self._rows = 0
@@ -137,7 +140,11 @@ class Neighbours:
         first = max(0, LENGTH - 1 - before)  # the row that ends the first whole stretch
         if first >= len(rows):
             return None
-        stretches = sliding_window_view(view.copy(), LENGTH, axis=0)  # (n, channels, LENGTH)
+        whole = view.copy()  # the next rows are written where it lies
+        if len(whole) == LENGTH:  # as usual, live
+            stretches = whole.T[np.newaxis]
+        else:
+            stretches = sliding_window_view(whole, LENGTH, axis=0)  # (n, channels, LENGTH)
         number = before + first - LENGTH + 1  # of the first of them since the stream began afresh
         return Job(self, times[first:], (stretches, np.arange(number, number + len(stretches))))
 
@@ -295,9 +302,10 @@ class _Due:
         seat, first, count = self.seat, self._done, self._count
         scores = seat.score[:, 0, :count]
         self.job.raw[1:, first : first + count] = scores
-        self.job.raw[0, first : first + count] = scores.max(axis=0)
-        strange = ~(scores < 1)
-        if strange.any():
+        highest = scores.max(axis=0)
+        self.job.raw[0, first : first + count] = highest
+        if not highest.max() < 1:
+            strange = ~(scores < 1)
             since = np.argmax(strange[:, ::-1], axis=1)  # normal stretches after the last strange one
             seat.calm = np.where(strange.any(axis=1), since, seat.calm + count)
         else:
@@ -310,7 +318,8 @@ class _Due:
 
 def _standardised(rows: Array, median: Array, inverse_scale: Array) -> Array:
     """Clipped, and over the root of LENGTH, so that a distance is a root mean square."""
-    standard: Array = np.clip((rows - median) * inverse_scale, -CLIP, CLIP) / np.float32(ROOT)
+    z = (rows - median) * (inverse_scale / np.float32(ROOT))
+    standard: Array = np.minimum(np.maximum(z, -LIMIT), LIMIT)
     return standard
 
 

@@ -23,8 +23,14 @@ from agent.weight import Load, WeighingError, weigh
 from models.calibration import Calibration
 from tests.agent.recordings import START, write_csv
 
+EVERY = (
+    *STOCK,
+    MonitorConfig(name="curve", sensor="telemetry", detector="reconstruction"),
+    MonitorConfig(name="stretches", sensor="slow", detector="knn"),
+)
 
-@pytest.mark.parametrize("entry", STOCK, ids=lambda entry: entry.name)
+
+@pytest.mark.parametrize("entry", EVERY, ids=lambda entry: entry.name)
 def test_the_bare_loop_gives_the_same_levels_as_the_road(entry: MonitorConfig) -> None:
     """Else the comparison would be with something else."""
     subject = _subject(None, entry)
