@@ -10,8 +10,8 @@ import numpy as np
 from models.bearing import Bearing
 from models.envelope import HARMONICS, SLIP, Doubles, comb, teeth
 
-DOUBT_Z = 4.0  # "nothing" stands as high as a part that stands out so far
-NAMED = 0.8  # least confidence at which a part is named
+DOUBT_Z = 5.0  # "nothing" stands as high as a part that stands out so far
+NAMED = 0.9  # least confidence at which a part is named
 SURROGATES = np.geomspace(
     0.62, 1.6, 121
 )  # of a fault's frequency: where a comb is looked for that nothing strikes

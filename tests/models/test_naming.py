@@ -55,7 +55,7 @@ def named(
 @pytest.mark.parametrize("part", list(PARTS))
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_hurt_part_is_named_with_its_frequency(part: str, seed: int) -> None:
-    found = named(shaken(Fault(PARTS[part], severity=0.5), seed=seed))
+    found = named(shaken(Fault(PARTS[part], severity=0.8), seed=seed))
     assert found.part == part
     assert found.confidence >= NAMED
     assert found.hz == pytest.approx(BEARING.frequencies()[part], rel=0.02)

@@ -1,0 +1,77 @@
+"""The bearing rig's benchmark on recordings made here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import cwru
+from benchmarks.recordings import NoRecordings
+from models.bearing import Bearing
+from models.naming import Naming
+from tests.models.streams import noise
+
+RATE_HZ = 6400.0
+
+
+def record(folder: Path, name: str, fault: str = "", seconds: float = 4.5) -> None:
+    """Noise, and a resonance that the named part rings."""
+    x = noise(round(seconds * RATE_HZ), 1, len(name))[:, 0].astype(np.float64)
+    if fault:
+        hz = Bearing(cwru.BALLS, cwru.BALL_M, cwru.PITCH_M, 0.0, 30.0).frequencies()[fault]
+        late = 0.01 * noise(round(seconds * hz) + 9, 1, 7)[:, 0].astype(np.float64)
+        struck = np.sort(np.arange(len(late)) + late) / hz
+        clock = np.arange(len(x)) / RATE_HZ
+        since = clock - struck[np.maximum(np.searchsorted(struck, clock, side="right") - 1, 0)]
+        x += 8 * np.exp(-since / 0.0007) * np.sin(2 * np.pi * 1900 * np.maximum(since, 0))
+    np.savez(folder / name, drive_end=x.astype(np.float32), rate_hz=RATE_HZ, rpm=1800)
+
+
+def run(path: Path) -> dict[str, object]:
+    return cwru.run(argparse.Namespace(data=str(path), per_file=True))
+
+
+def test_a_file_s_name_says_what_is_hurt() -> None:
+    assert cwru.label("B_007_122_0.npz") == "ball (2xBSF)"
+    assert cwru.label("IR_021_213_0.npz") == "inner race (BPFI)"
+    assert cwru.label("OR_007_at12_161_0.npz") == "outer race (BPFO)"
+    assert cwru.label("normal_97_Normal_0.npz") == ""
+    assert cwru.label("bearing.npz") is None
+
+
+def test_clear_faults_are_named_and_a_healthy_bearing_is_not(tmp_path: Path) -> None:
+    record(tmp_path, "OR_1.npz", "outer race (BPFO)")
+    record(tmp_path, "IR_1.npz", "inner race (BPFI)")
+    record(tmp_path, "normal_1.npz")
+    record(tmp_path, "B_short.npz", seconds=1.0)
+    result = run(tmp_path)
+    assert (result["coverage"], result["accuracy"]) == (1.0, 1.0)
+    assert result["healthy"] == {"windows": 2, "named": 0}
+    assert result["absent"] == {"windows": 30, "named": 0}
+    assert result["windows"] == {"B_short.npz": 0, "IR_1.npz": 2, "OR_1.npz": 2, "normal_1.npz": 2}
+    page = cwru.table(result)
+    assert "Shorter than a window: B_short.npz" in page
+    assert "| **Tocsin**, speed of the shaft given | 100.0 | 100.0 | 4 | 4 |" in page
+
+
+def test_a_fault_where_none_is_named_counts_against_coverage_alone(tmp_path: Path) -> None:
+    record(tmp_path, "OR_1.npz", "outer race (BPFO)")
+    record(tmp_path, "OR_2.npz")
+    result = run(tmp_path)
+    assert (result["coverage"], result["accuracy"]) == (0.5, 1.0)
+
+
+def test_a_wrong_name_counts_against_accuracy() -> None:
+    said = Naming("ball (2xBSF)", 0.99, 9.0, 141.0, 30.0, False)
+    wrong = cwru.Heard("OR_1.npz", "outer race (BPFO)", said, said, ())
+    right = cwru.Heard("B_1.npz", "ball (2xBSF)", said, said, ())
+    assert cwru.figures([wrong, right, right, right])["accuracy"] == 0.75
+
+
+def test_a_folder_without_such_files_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bearing.npz").touch()
+    with pytest.raises(NoRecordings, match=r"named B\*, IR\*, OR\* or normal\*"):
+        run(tmp_path)
