@@ -34,11 +34,6 @@ def loda(values: Doubles, learned: int) -> Doubles:
     return _pysad("LODA", values)
 
 
-def xstream(values: Doubles, learned: int) -> Doubles:
-    """PySAD's xStream at its defaults. Raises ImportError."""
-    return _pysad("xStream", values)
-
-
 def deviation(values: Doubles, learned: int) -> Doubles:
     """PySAD's StandardAbsoluteDeviation at its defaults, of one channel. Raises ImportError."""
     return _pysad("StandardAbsoluteDeviation", values)
@@ -76,7 +71,6 @@ MULTIVARIATE: dict[str, Peer] = {
     "T²+Q": t2_q,
     "River HalfSpaceTrees": half_space_trees,
     "PySAD LODA": loda,
-    "PySAD xStream": xstream,
 }
 SLOW: dict[str, Peer] = {
     "windowed Gaussian": windowed_gaussian,

@@ -19,10 +19,8 @@ def shown(value: Any, digits: int = 3) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) or value == 0:
-        return f"{value:,}"
-    if abs(value) >= 10 ** (digits - 1):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
+    if isinstance(value, int) or value == round(value) or abs(value) >= 10**digits / 10:
+        return f"{value:,.0f}"
     return f"{value:.{digits}g}"
 
 
