@@ -13,7 +13,7 @@ import numpy as np
 
 from agent import bare
 from agent.assemble import make_monitor
-from agent.config import MonitorConfig
+from agent.config import EvidenceConfig, MonitorConfig
 from agent.detectors import Shape
 from agent.pipeline import Pipeline
 from agent.stopwatch import Clock, Split, own_cost, split, stopwatch
@@ -197,6 +197,7 @@ class Road:
     def __init__(self, subject: Subject) -> None:
         self._subject, self._row = subject, 0
         self.monitor = make_monitor(subject.entry, subject.sensor)
+        self.monitor.remember("bench", EvidenceConfig().memory_bytes)
         self.pipeline = Pipeline([self.monitor])
 
     def learn(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isclose
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ ROWS = 600  # kept of each monitor: ten minutes at 1 Hz, two days at a row in fi
 AFTER = 120  # of these rows, how many come after the alert
 MEMORY_BYTES = 256_000  # of each monitor's rings
 LEVEL_BYTES, TIME_BYTES, VALUE_BYTES = 12, 8, 4  # of a level with its time, of a time, of a float32
+MOST_FEW = 64  # rows that come one by one and are not in their rings yet
 MOST_OPEN = 4  # alerts of one monitor that wait for what comes after them; another one ends the oldest's wait
 SAME_TIME = 0.5  # periods: a reading this near to the end of the last one goes on with its waveform
 
@@ -35,6 +35,12 @@ class Ring:
         """Take in `rows` `(n, width)`; `times` `(n,)`, which a ring without them does not look at."""
         new, at = len(rows), self._next
         self.count += new
+        if at + new < self.length:  # as usual
+            self._rows[at : at + new] = rows
+            if self._timed:
+                self._times[at : at + new] = times
+            self._next = at + new
+            return
         kept = min(new, self.length)
         at = (at + new - kept) % self.length
         first = min(kept, self.length - at)
@@ -46,7 +52,7 @@ class Ring:
         self._next = (at + kept) % self.length
 
     def push_one(self, time: float, row: Array | float) -> None:
-        """Take in one row `(width,)` or `(1, width)`, of a ring with times: the usual case, live."""
+        """Take in one row `(width,)` or `(1, width)`, of a ring with times."""
         at = self._next
         self._times[at] = time
         self._rows[at] = row
@@ -122,7 +128,9 @@ class Witness:
         self._end, self._rate_hz = 0.0, 0.0  # of the waveform
         self._plain = not waveform and not features
         self._heard: list[_Heard] = []  # not all judged yet
-        self._lone = False  # so is a reading of one row, which is in the ring
+        self._lone: Array | None = None  # so is a reading of one row, without the rest
+        self._few: list[tuple[float, float, Array]] = []  # such rows that are judged, with time and level
+        self._most_few = max(1, min(MOST_FEW, length // 8))  # they are in memory beside the rings
         self._judged = 0
         self._open: list[_Open] = []
         self._due = -1  # levels judged when the first of these is complete; -1: none
@@ -143,14 +151,14 @@ class Witness:
         jobs: int,
     ) -> None:
         """A reading as it came, with the features made of it, of which so many jobs will be judged."""
-        if self._plain and jobs == 1 == len(values) and not (self._lone or self._heard):
-            self._values.push_one(time, values)  # nothing of it comes after what is judged of it
-            self._lone = True
+        if self._plain and jobs == 1 == len(values) and self._lone is None and not self._heard:
+            self._lone = values
             return
         heard = _Heard(time, rate_hz, values, pieces if self._rows is not None else (), jobs)
-        if jobs or self._heard or self._lone:
+        if jobs or self._heard or self._lone is not None:
             self._heard.append(heard)
         else:
+            self._take_few()
             self._take(heard)
 
     def judge(
@@ -163,16 +171,20 @@ class Witness:
     ) -> None:
         """The levels of the next job, in the order they were heard, or of a part of it that is not `done` then. A mark
         is an alert at that index, as evidence still without arrays; None: the alert ended there."""
-        lone, self._lone = self._lone, False
-        if lone and not marks and self._judged + 1 != self._due:  # as usual, live
+        lone, self._lone = self._lone, None
+        if lone is not None:  # as usual, live; nothing of it comes after what is judged of it
+            self._few.append((times[0], levels[0], lone))
             self._judged += 1
-            self._levels.push_one(times[0], levels[0])
-            return
-        heard = None if lone else self._judged_now()
+            if not marks and self._judged != self._due and len(self._few) < self._most_few:
+                return
+            times = ()
+        self._take_few()
+        heard = None if lone is not None else self._judged_now()
         start = 0
         for index, evidence in marks:
-            self._advance(heard, times, levels, start, index + 1)
-            start = index + 1
+            stop = min(index + 1, len(times))
+            self._advance(heard, times, levels, start, stop)
+            start = stop
             if heard is not None:
                 self._take_until(heard, times[index])
             if evidence is None:
@@ -191,8 +203,17 @@ class Witness:
             self._take(self._heard.pop(0))
         return self._heard[0]
 
+    def _take_few(self) -> None:
+        """Rows that came one by one go into their rings together, which costs a third."""
+        if self._few:
+            times, levels, values = zip(*self._few, strict=True)
+            self._few.clear()
+            self._levels.push(times, np.array(levels, np.float32)[:, None])
+            self._values.push(times, np.concatenate(values))
+
     def finish(self) -> None:
         """The stream has ended: what waits for more has all there will be."""
+        self._take_few()
         while self._heard:
             self._take(self._heard.pop(0))
         self._close(len(self._open))
@@ -234,17 +255,12 @@ class Witness:
             return
         heard.taken = stop
         if not self._waveform:
-            if stop == 1:
-                self._values.push((heard.time,), heard.values[:1])
-                return
             times = np.round(heard.time + np.arange(start, stop) / heard.rate_hz, 6)
             self._values.push(times, heard.values[start:stop])
             return
         time = heard.time + start / heard.rate_hz
         expected = self._end + 1 / heard.rate_hz
-        if heard.rate_hz != self._rate_hz or not isclose(
-            time, expected, rel_tol=0, abs_tol=SAME_TIME / heard.rate_hz
-        ):
+        if heard.rate_hz != self._rate_hz or abs(time - expected) * heard.rate_hz > SAME_TIME:
             self._values.clear()
         self._rate_hz, self._end = heard.rate_hz, heard.time + (stop - 1) / heard.rate_hz
         self._values.push((), heard.values[start:stop])
@@ -257,7 +273,10 @@ class Witness:
             passed += len(times)
             last = len(times) if times[-1] <= until else int(np.searchsorted(times, until, side="right"))
             if first < last and self._rows is not None:
-                self._rows.push(times[first:last], rows[first:last])
+                if len(times) == 1:
+                    self._rows.push_one(times[0], rows)
+                else:
+                    self._rows.push(times[first:last], rows[first:last])
                 heard.rows_taken += last - first
             if last < len(times):
                 return
