@@ -145,6 +145,8 @@ def _facts(stored: Stored, told: Explanation) -> list[str]:
     event, scene = told.event, stored.meta.scene
     lines = [f"event     {event.kind} {event.time}, {event.id}"]
     lines.append(f"monitor   {event.monitor} on sensor {event.sensor} of {event.device}")
+    if event.operating:
+        lines.append(f"state     {event.operating}")
     if event.model is not None:
         model = event.model
         lines.append(f"model     {model.detector}, {model.graph} {model.variant}, {model.digest[:16]}")

@@ -40,12 +40,9 @@ def replay(folder: Path, *arguments: object) -> list[str]:
 
 @pytest.fixture(scope="module")
 def motor(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A machine that does not exist, whose bearing fails: the agent itself listens to it, with no broker anywhere."""
+    """A machine that does not exist, whose bearing fails, and the agent itself listens to it."""
     folder = tmp_path_factory.mktemp("motor")
     config: dict[str, Any] = {
-        "device": "pi-7",
-        "state_dir": "state",
-        "broker": {"host": "127.0.0.1", "port": 1},
         "sensors": {
             "motor": {
                 "driver": "synthetic",
@@ -59,23 +56,31 @@ def motor(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         "monitors": {"motor": {"sensor": "motor", "learn": "40 s", "bearing": BEARING}},
     }
-    (folder / "tocsin.yaml").write_text(yaml.safe_dump(config))
-    done = subprocess.Popen(
-        [sys.executable, "-m", "agent", "run", "-c", str(folder / "tocsin.yaml")],
+    run(folder, config)
+    return folder
+
+
+def run(folder: Path, config: dict[str, Any]) -> Path:
+    """Let the agent listen until its sensor ends, with no broker anywhere; the configuration's file."""
+    whole = {"device": "pi-7", "state_dir": "state", "broker": {"host": "127.0.0.1", "port": 1}, **config}
+    file = folder / "tocsin.yaml"
+    file.write_text(yaml.safe_dump(whole))
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "agent", "run", "-c", str(file)],
         cwd=REPOSITORY,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert done.stderr is not None
+    assert agent.stderr is not None
     try:
-        for line in done.stderr:  # it would wait half a minute for a broker at its end
+        for line in agent.stderr:  # it would wait half a minute for a broker at its end
             if "every sensor has come to its end" in line:
                 break
     finally:
-        done.terminate()
-        rest = done.communicate(timeout=20)[1]
-    assert done.returncode == 0, rest
-    return folder
+        agent.terminate()
+        rest = agent.communicate(timeout=20)[1]
+    assert agent.returncode == 0, rest
+    return file
 
 
 def explain(*arguments: object, columns: int = 100, encoding: str = "utf-8") -> str:
@@ -247,6 +252,16 @@ def test_evidence_does_not_depend_on_how_the_recording_is_cut(pump: Path, tmp_pa
         folder.mkdir()
         assert main(replay(folder, pump / "pump.csv", "--chunk", rows)) == 0
         assert (folder / "evidence" / name).read_bytes() == expected
+
+
+def test_a_run_keeps_the_very_bytes_that_a_replay_keeps(pump: Path, tmp_path: Path) -> None:
+    sensor = {"driver": "recording", "file": str(pump / "pump.csv"), "speed": 0, "chunk": 37}
+    file = run(tmp_path, {"sensors": {"pump": sensor}, "monitors": {"pump": {"sensor": "pump"}}})
+    assert main(["replay", "-c", str(file), "--evidence", str(tmp_path / "kept")]) == 0
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "kept").iterdir()}
+    live = {path.name: path.read_bytes() for path in (tmp_path / "state/evidence").iterdir()}
+    assert len(kept) == 1
+    assert live == kept
 
 
 def test_a_replay_that_keeps_no_evidence_names_it_all_the_same(

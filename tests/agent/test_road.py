@@ -392,3 +392,23 @@ def test_a_level_that_is_unknown_is_null_in_the_state(bench: Bench) -> None:
     level = bench.level("pump")
     assert level is not None
     assert math.isfinite(level)
+
+
+def test_evidence_that_the_disk_refuses_holds_no_alert_back(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.assemble()
+    bench.hear(300)
+    (tmp_path / "evidence").write_text("in the way")
+    bench.hear(40, level=50.0)
+    bench.road._keep_evidence()
+    assert "raised" in {kind for _, kind, _ in bench.events()}
+    assert "evidence cannot be written" in bench.road.trouble["evidence"]
+    assert bench.road.counters["evidence_written"] == 0
+    (tmp_path / "evidence").unlink()
+    bench.hear(200)  # clears, which completes what the alert left
+    bench.pass_by(1)
+    assert "evidence" not in bench.road.trouble
+    raised = next(event for event in bench.payloads() if event["kind"] == "raised")
+    assert (tmp_path / "evidence" / raised["evidence"]).is_file()
+    assert bench.road.counters["evidence_written"] > 0
