@@ -22,7 +22,10 @@ COMMANDS = "offline explaining recordings checking teaching bench measure weight
 READING = "cross_checks config_schema reference state_plans"
 CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {READING}".split()}
 PURE = (
+    "agent.account",
     "agent.alerts",
+    "agent.evidence",
+    "agent.ids",
     "agent.judge",
     "agent.operating",
     "agent.pipeline",
@@ -30,6 +33,7 @@ PURE = (
     "agent.messages",
     "agent.payloads",
     "agent.sentences",
+    "agent.witness",
 )
 CLOCK_THREADS = "time threading queue asyncio subprocess logging"
 INPUT_OUTPUT = "os io shutil tempfile socket ssl select selectors sqlite3 paho yaml psutil"
