@@ -18,11 +18,13 @@ from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from models.baseline import Baseline
 from models.bearing import Bearing
+from models.bundle import BundleError, shipped
 from models.detector import Head
 from models.features import Features, telemetry
 from models.session import digest
 from models.smoothing import fewest_rows
 from models.vibration import Vibration
+from models.waveform import Waveform
 from models.window import Windower
 from sensors import registry
 from sensors.base import Sensor
@@ -62,11 +64,12 @@ def make_monitor(
     shape = shape_of(config, sensor, len(channels))
     features: Features
     if shape.kind == "vibration":
-        bearing = _bearing(config)
         try:
-            features = Vibration(channels, sensor.rate_hz, shape.window, bearing)
+            features = _of_vibration(config, shape, channels, sensor.rate_hz)
         except ValueError as error:
             _refuse(config, "window", str(error))
+        except BundleError as error:
+            _refuse(config, "detector", str(error))
         windower = Windower(shape.window, shape.hop, len(columns), shape.max_gap_s, shape.pause_s)
     else:
         features = telemetry(channels)
@@ -87,7 +90,7 @@ def make_monitor(
         another=head,
         rule=_rule(config, shape, sensor.rate_hz),
         learn_rows=shape.learn,
-        plan=Plan(shape.hop_s),
+        plan=Plan(shape.hop_s, _variant(config, shape)),
         budget=Budget(config.false_alarms_hz, config.sensitivity),
         scene=Scene(
             channels=tuple(Column(name=name, channel=name, unit=unit) for name, unit in channels),
@@ -229,6 +232,21 @@ def _bearing(config: MonitorConfig) -> Bearing | None:
     return Bearing(b.balls, b.ball_diameter_m, b.pitch_diameter_m, b.contact_angle_deg, b.speed_hz)
 
 
+def _of_vibration(
+    config: MonitorConfig, shape: Shape, channels: list[tuple[str, str]], rate_hz: float
+) -> Features:
+    """Raises ValueError where the windows are too short, or the rate too low, and BundleError."""
+    if bundle := DETECTORS[shape.detector].bundle:
+        return Waveform(channels, rate_hz, shape.window, shipped(bundle), _variant(config, shape))
+    return Vibration(channels, rate_hz, shape.window, _bearing(config))
+
+
+def _variant(config: MonitorConfig, shape: Shape) -> str:
+    """Of the model that makes the features; where none does, all is computed in float32."""
+    bundle = DETECTORS[shape.detector].bundle
+    return shipped(bundle).choose(config.variant or "auto") if bundle else "fp32"
+
+
 def _lines(config: MonitorConfig) -> dict[str, float]:
     bearing = _bearing(config)
     return {} if bearing is None else bearing.frequencies()
@@ -249,6 +267,10 @@ def _belonging(
         "smooth": f"{shape.smooth} rows",
         "graph": digest(head.graph)[:16],
     }
+    if bundle := DETECTORS[shape.detector].bundle:
+        manifest, variant = shipped(bundle).manifest, _variant(config, shape)
+        made_by = manifest.variants[variant].sha256[:16]
+        belongs_to["model"] = f"{bundle} {manifest.version} {variant} {made_by}"
     if config.bearing is not None:
         belongs_to["bearing"] = repr(_bearing(config))
     if config.states is not None:

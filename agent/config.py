@@ -204,14 +204,23 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
         tuple[str, ...], About("The channels it listens to, as a list.", default="all of the sensor's")
     ] = ()
     detector: Annotated[
-        Literal["auto", "mahalanobis", "reconstruction", "level", "knn", "spectral"],
+        Literal["auto", "mahalanobis", "reconstruction", "level", "knn", "spectral", "autoencoder"],
         About(
             "`mahalanobis`: several channels that belong together; `reconstruction`: the same, along a curve; "
             "`level`: changes of slow channels, each alone; `knn`: stretches of slow channels, each alone, unlike "
-            "any before; `spectral`: vibration; `auto`: `spectral` for vibration, `level` for one channel of a row "
-            "a minute or fewer, else `mahalanobis`. What each is good and bad at: [detectors](detectors.md)."
+            "any before; `spectral`: vibration, by its bands; `autoencoder`: vibration, by its waveform; `auto`: "
+            "`spectral` for vibration, `level` for one channel of a row a minute or fewer, else `mahalanobis`. "
+            "What each is good and bad at: [detectors](detectors.md)."
         ),
     ] = "auto"
+    variant: Annotated[
+        Literal["auto", "fp32", "int8"] | None,
+        About(
+            "Of the model, for `autoencoder`: `int8` is quantised, smaller and faster, `fp32` is not; `auto`: what its "
+            "card says. A baseline belongs to one.",
+            default="`auto`",
+        ),
+    ] = None
     features: Annotated[
         Literal["auto", "telemetry", "vibration"],
         About(

@@ -121,18 +121,22 @@ def _check_monitor(
                 message = f"{quoted(channel)} is not a channel of {monitor.sensor}{hint}"
                 mistakes.append(Mistake(entry.file, entry.line, f"{path}.channels[{index}]", message))
     rows = _rows(monitor.window, rate_hz)
-    if features != "auto" and rows is not None and rows < shortest(features):
-        message = (
-            f"{monitor.window} is too short: {features} features need at least {shortest(features)} rows"
-        )
+    detector = DETECTORS.get(monitor.detector)  # None: chosen by the signal
+    own = 1 if detector is None else detector.fewest_in_window
+    fewest = max(shortest(features) if features != "auto" else 1, own)
+    if rows is not None and rows < fewest:
+        needing = f"the detector {monitor.detector} needs" if fewest == own else f"{features} features need"
+        message = f"{monitor.window} is too short: {needing} at least {fewest} rows"
         if rate_hz > 0:
-            message += f", {DURATION.show(shortest(features) / rate_hz)} at {rate_hz:g} Hz"
+            message += f", {DURATION.show(fewest / rate_hz)} at {rate_hz:g} Hz"
         _wrong(place, "window", path, message, mistakes)
     learn_rows = _rows(monitor.learn, rate_hz)
     if rows is not None and learn_rows is not None and learn_rows < rows:
         message = f"{monitor.learn} is too short: a window alone has {monitor.window}"
         _wrong(place, "learn", path, message, mistakes)
-    detector = DETECTORS.get(monitor.detector)  # None: chosen by the signal
+    if monitor.variant is not None and (detector is None or not detector.bundle):
+        message = 'is a setting of the detector "autoencoder": the others have one form only'
+        _wrong(place, "variant", path, message, mistakes)
     if features == "telemetry" and monitor.smooth is not None and (detector is None or detector.averages):
         message = "is a setting for vibration: on telemetry the window itself is averaged"
         _wrong(place, "smooth", path, message, mistakes)
@@ -141,6 +145,9 @@ def _check_monitor(
         _wrong(place, "sensitivity", path, message, mistakes)
     if detector is not None:
         _check_detector(monitor, detector, features, place, path, mistakes)
+    if monitor.bearing is not None and detector is not None and detector.bundle:
+        message = 'is heard by "spectral": the features of "autoencoder" do not name frequencies'
+        _wrong(place, "bearing", path, message, mistakes)
     if monitor.bearing is not None:
         _check_bearing(monitor.bearing, features, place, path, mistakes)
 

@@ -42,6 +42,10 @@ class Detector:
     fewest: Callable[[int, int], int]  # rows to learn from, with averages over so many rows, every so many
     rule: Callable[[Shape, float], Rule]  # the alert's defaults, at the sensor's rate
     averages: bool = True  # `window` and `hop` are settings of it on telemetry
+    fewest_in_window: int = 1  # rows, whatever its features need
+    bundle: str = (
+        ""  # in models/zoo, whose model makes its features of vibration; empty: models.vibration does
+    )
     measures: tuple[Measure, ...] = (  # what its scores are, in their order
         Measure(name="distance", adds_up="squared distance"),
         Measure(name="jump"),
@@ -62,6 +66,12 @@ def _spectral(width: int, shape: Shape) -> Head:
     from models.mahalanobis import Spectral
 
     return Spectral(width, smooth=shape.smooth, every=shape.every, lag=_apart(shape))
+
+
+def _autoencoder(width: int, shape: Shape) -> Head:
+    from models.waveform import Autoencoder
+
+    return Autoencoder(width, smooth=shape.smooth, every=shape.every, lag=_apart(shape))
 
 
 def _apart(shape: Shape) -> int:
@@ -150,6 +160,15 @@ DETECTORS: dict[str, Detector] = {
         states=False,
     ),
     "spectral": Detector(VIBRATION, _spectral, 0, fewest_rows, _usual_rule),
+    "autoencoder": Detector(
+        VIBRATION,
+        _autoencoder,
+        0,
+        fewest_rows,
+        _usual_rule,
+        fewest_in_window=1024,
+        bundle="autoencoder",
+    ),
 }
 SLOW_HZ = 1 / 60  # up to here a single channel goes to the level bank, which knows hours and weekdays
 VIBRATION_WINDOWS = 120  # learned from

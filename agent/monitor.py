@@ -303,7 +303,12 @@ class Monitor:
     def _set_out(self, baseline: Baseline) -> None:
         graph = self.head.graph
         self.baseline = baseline
-        self._model = Model(self.head.detector, graph, baseline.digest(digest(graph)))
+        self._model = Model(
+            self.head.detector,
+            graph,
+            baseline.digest(digest(graph) + self.belongs_to.get("model", "")),
+            self.plan.variant,
+        )
 
     def _set_out_by_state(self, states: Operating) -> None:
         """With what the states' judges have learned by now."""

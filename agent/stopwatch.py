@@ -11,6 +11,7 @@ from models.calibration import Calibration
 from models.features import Telemetry
 from models.session import Bound
 from models.vibration import Vibration
+from models.waveform import Waveform
 
 Clock = Callable[[], float]
 ROUNDS, CALLS = 50, 100  # of the trial that finds what watching costs; the best round counts
@@ -49,6 +50,8 @@ def stopwatch(clock: Clock = process_time) -> Iterator[dict[str, Part]]:
     watched: list[tuple[type, str, str]] = [
         (Telemetry, "extract", "features"),
         (Vibration, "extract", "features"),
+        (Waveform, "_fill", "features"),  # its graph, between the two, is the session's
+        (Waveform, "_columns_of", "features"),
         (Bound, "run", "session"),
         (Calibration, "apply", "calibration"),
     ]

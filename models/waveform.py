@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle
 from models.features import Feature
+from models.mahalanobis import Mahalanobis
 from models.session import Bound, aligned
 from models.window import Array, Windows
 
@@ -64,13 +65,21 @@ class Waveform:
         return np.stack([self._one(window) for window in windows.stacked()])
 
     def _one(self, window: Array) -> Array:
+        rms = self._fill(window)
+        self._bound.run()
+        return self._columns_of(rms)
+
+    def _fill(self, window: Array) -> NDArray[np.float64]:
+        """Put the frames of a window, at unit RMS, where the graph reads them; the RMS that it had."""
         x = window.astype(np.float64)
         x -= x.mean(axis=0)
-        rms = np.sqrt((x * x).mean(axis=0))
+        rms: NDArray[np.float64] = np.sqrt((x * x).mean(axis=0))
         x /= np.maximum(rms, TINY)
         for i, start in enumerate(self._starts):
             self._frames[:, i] = x[start : start + self._frame].T
-        self._bound.run()
+        return rms
+
+    def _columns_of(self, rms: NDArray[np.float64]) -> Array:
         means: NDArray[np.float64] = self._features.mean(axis=1, dtype=np.float64)
         square = np.maximum(means[:, 0], FLOOR)
         rows = np.concatenate(
@@ -85,6 +94,16 @@ class Waveform:
         )
         logarithms: Array = np.log(rows + FLOOR).ravel().astype(np.float32)
         return logarithms
+
+
+class Autoencoder(Mahalanobis):
+    """The Mahalanobis head on what the autoencoder makes of a waveform.
+
+    Does badly as `spectral` does at another speed or load, and where a fault shows in a few low lines of the spectrum
+    only; needs windows of a frame or more.
+    """
+
+    detector = "autoencoder"
 
 
 def _label(feature: str, rate_hz: float) -> str:

@@ -175,7 +175,7 @@ monitors:
         'tocsin.yaml:17: monitors.request: "request" is a name that the agent needs for a topic of its own: '
         "choose another",
         'tocsin.yaml:17: monitors.request.detector: "levl" is not one of auto, mahalanobis, reconstruction, '
-        "level, knn, spectral: did you mean level?",
+        "level, knn, spectral, autoencoder: did you mean level?",
     ]
 
 
@@ -226,9 +226,26 @@ monitors:
         (monitor(features="vibration", window="20 rows"), "features need at least 64 rows"),
         (
             monitor(features="vibration", detector="level"),
-            '"level" is for telemetry: vibration needs "mahalanobis" or "spectral"',
+            '"level" is for telemetry: vibration needs "mahalanobis" or "spectral" or "autoencoder"',
         ),
         (monitor(features="telemetry", detector="spectral"), '"spectral" is for vibration: telemetry needs'),
+        (monitor(variant="int8"), 'variant: is a setting of the detector "autoencoder"'),
+        (monitor(detector="spectral", variant="fp32"), 'variant: is a setting of the detector "autoencoder"'),
+        (
+            monitor(detector="autoencoder", variant="int4"),
+            'variant: "int4" is not one of auto, fp32, int8: did you mean int8?',
+        ),
+        (
+            monitor(detector="autoencoder", window="1000 rows"),
+            "1000 rows is too short: the detector autoencoder needs at least 1024 rows",
+        ),
+        (
+            monitor(
+                detector="autoencoder",
+                bearing="{balls: 9, ball_diameter: 8 mm, pitch_diameter: 39 mm, speed: 1 Hz}",
+            ),
+            'monitors.pump.bearing: is heard by "spectral"',
+        ),
         (monitor(detector="knn", window="5 rows"), 'is not a setting of the detector "knn"'),
         (monitor(detector="level", window="5 rows"), 'is not a setting of the detector "level"'),
         (monitor(features="telemetry", smooth="5"), "monitors.pump.smooth: is a setting for vibration"),

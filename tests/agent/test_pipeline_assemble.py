@@ -57,6 +57,7 @@ def refused(settings: str, sensor: Sensor | None = None) -> str:
         ("channels: [c1]", Rig(rate_hz=1 / 300), "level", 750, 300.0),
         ("detector: level", Rig(), "level", 750, 1.0),
         ("", Rig(2, 3200.0, "vibration"), "spectral", 120, 0.5),
+        ("detector: autoencoder", Rig(2, 3200.0, "vibration"), "autoencoder", 120, 0.5),
         ("window: 300 rows", Rig(), "mahalanobis", 1499, 1.0),
         ("window: 60 s, hop: 10 s, learn: 20 min", Rig(rate_hz=0.5), "mahalanobis", 600, 10.0),
     ],
