@@ -14,7 +14,7 @@ from agent.charts import Doubles, Pen, bar, line_chart, pen, percents, spark
 from agent.config import Config
 from agent.evidence import Spread
 from agent.evidence_store import NAME, BrokenEvidence, Stored, read
-from agent.explanation import Explanation, explain, series, spectra
+from agent.explanation import HARMONICS, Explanation, explain, series, spectra
 from agent.messages import rfc3339
 from agent.recordings import Refusal
 from agent.sentences import duration, quantity
@@ -22,7 +22,6 @@ from agent.sentences import duration, quantity
 MOST_SHOWN = 10  # contributions and features; the others are added up
 WIDEST = 120
 LEAST_SPARK, MOST_SPARK = 8, 24
-HARMONICS = 4.2  # of the highest of a bearing's lines, up to which the envelope is drawn
 FACT = 10  # where the words of a fact begin
 LAST = "last"
 

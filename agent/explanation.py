@@ -18,6 +18,7 @@ SHARE_OF_BAND = (
     1 / 16
 )  # of the spectrum left out at its low end: shaft harmonics live there, bearing resonances do not
 TINY = 1e-300
+HARMONICS = 4.2  # of the highest of a bearing's lines, up to which the envelope is drawn
 SHORTEST = 64  # samples of which a spectrum is worth showing
 SAME_TIME_S = 2e-6  # times are rounded to the microsecond
 

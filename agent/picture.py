@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from agent.evidence_store import Stored
-from agent.explanation import Doubles, Explanation, series, spectra
+from agent.explanation import HARMONICS, Doubles, Explanation, series, spectra
 from agent.recordings import Refusal
 
 MOST_BARS, MOST_COURSES = 12, 4
-HARMONICS = 4.2  # of the highest of a bearing's lines, up to which the envelope is drawn
 INCHES, DOTS = 9.0, 110
 RED, BLUE, GREY, GREEN = "#c0392b", "#2c5d8f", "#888888", "#2e8b57"
 
