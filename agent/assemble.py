@@ -20,6 +20,7 @@ from models.baseline import Baseline
 from models.bearing import Bearing
 from models.bundle import BundleError, shipped
 from models.detector import Head
+from models.drift import DriftPlan
 from models.features import Features, telemetry
 from models.session import digest
 from models.smoothing import fewest_rows
@@ -92,6 +93,7 @@ def make_monitor(
         learn_rows=shape.learn,
         plan=Plan(shape.hop_s, _variant(config, shape)),
         budget=Budget(config.false_alarms_hz, config.sensitivity),
+        drift=DriftPlan(config.drift.limit, config.drift.follow_s),
         scene=Scene(
             channels=tuple(Column(name=name, channel=name, unit=unit) for name, unit in channels),
             features=tuple(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from agent.cross_checks import cross_check
+from agent.drift_config import DriftConfig
 from agent.forms import About, Frozen, Walk
 from agent.names import EntryName, Host, Name, Prefix, host_name
 from agent.quantities import ANGLE, DURATION, FREQUENCY, LENGTH, PER_HOUR, RATE, SIZE, SPAN, Span
@@ -309,6 +310,14 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
             role="switch",
         ),
     ] = None
+    drift: Annotated[
+        DriftConfig,
+        About(
+            "How far its normal may creep from where it was learned: `none`, or the settings below.",
+            default="`limit: 4`",
+            role="switch",
+        ),
+    ] = DriftConfig()
     alert: Annotated[AlertConfig, About("When it alerts.")] = AlertConfig()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.account import account, learned_scene, scores, shares
 from agent.alerts import Rule
@@ -15,9 +16,10 @@ from agent.budget import Budget
 from agent.evidence import Account, Measure, Scene
 from models.baseline import SPREAD, Origin
 from models.calibration import Calibration
-from models.detector import Bank, Head, Job, Learned, LearningError, Shift
+from models.detector import Bank, Follower, Head, Job, Learned, LearningError, Shift, Watched
+from models.drift import Crept, Drift, DriftPlan
 from models.features import Feature
-from models.learning import Learner
+from models.learning import Learner, Lesson
 from models.tail import Growth, Peaks, Tail, fit
 from models.window import Array
 
@@ -38,9 +40,10 @@ class Judge:
         rule: Rule,
         hop_s: float,
         bridge: int = 0,
+        drift: DriftPlan = DriftPlan(),  # noqa: B008  (frozen)
     ) -> None:
         """`learn_rows` rows of features `columns` to learn from, `hop_s` between two scores; `rule` before the budget
-        moves the edge."""
+        moves the edge; `drift` is how far normal may creep."""
         self.head, self.budget, self._rule, self._hop_s = head, budget, rule, hop_s
         self.rule = rule  # as the budget has it
         self._columns = columns
@@ -57,6 +60,10 @@ class Judge:
         self._peaks = Peaks(math.inf, 1, 1)
         self._seen_peaks: list[float] = []  # of normal operation, since the edge was put where it is
         self._seen_rows = 0
+        self._drift = _drift_of(head, hop_s, drift)
+        self._follows = self._drift is not None and isinstance(head, Follower)
+        self._uncut = 0  # rows to the next at which the head may be moved, of those not scored yet
+        self.crept = 0.0  # how far normal has crept; 1.0 is the limit
 
     # Learning.
 
@@ -127,11 +134,12 @@ class Judge:
             strays=lesson.strays,
             notes=notes,
         )
-        self.arm(learned, origin)
+        self.arm(learned, origin, lesson)
 
-    def arm(self, learned: Learned, origin: Origin) -> None:
-        """Judge by this from now on. Raises LearningError when it does not fit."""
+    def arm(self, learned: Learned, origin: Origin, lesson: Lesson | None = None) -> None:
+        """Judge by this from now on; `lesson` where it was just learned. Raises LearningError when it does not fit."""
         self.head.arm(learned)
+        self._commission(learned, lesson)
         if self.head.bank is not None:
             self.head.seat = self.head.bank.seat(self.head)
         self._reference = learned.calibration
@@ -156,7 +164,91 @@ class Judge:
     def learned(self) -> Learned:
         """What it judges by, with what streams on as it stands now."""
         growth = Growth(self._seen_rows, tuple(self._seen_peaks), self.rows_to_aim)
-        return replace(self.head.learned(), tail=self.aim.tail, growth=growth)
+        learned = self.head.learned()
+        if self._drift is not None:
+            learned = replace(learned, arrays={**learned.arrays, **self._drift.arrays()})
+        return replace(learned, tail=self.aim.tail, growth=growth)
+
+    # Drift.
+
+    def _commission(self, learned: Learned, lesson: Lesson | None) -> None:
+        """Follow the machine from a lesson, or go on from where a baseline has it."""
+        drift, head = self._drift, self.head
+        if drift is None or not isinstance(head, Watched):
+            return
+        mean, deviation = head.usual()
+        self.crept = 0.0
+        if lesson is None:
+            drift.restore(mean, deviation, learned.arrays)
+        else:
+            periods = np.diff(lesson.times)
+            every = max(1, round(self._hop_s / float(np.median(periods)))) if len(periods) else 1
+            drift.begin(mean, deviation, lesson.rows[::every], float(lesson.times[-1]))
+        self._uncut = drift.left
+        self._follow(drift)
+
+    def _follow(self, drift: Drift) -> None:
+        if self._follows and isinstance(self.head, Follower):
+            self.head.follow(drift.offset())
+
+    @property
+    def commissioned(self) -> bool:
+        """Whether it is known from where normal would have crept."""
+        return self._drift is not None and self._drift.commissioned
+
+    @property
+    def drift_limit(self) -> float:
+        """Deviations of normal movement; 0 where none is set."""
+        return 0.0 if self._drift is None else self._drift.limit
+
+    def cut(self, job: Job) -> list[Job]:
+        """A job that is to be scored, in pieces that end where the head may be moved: at counted rows."""
+        count, first = len(job.times), 0
+        if not self._follows or self._drift is None or count < self._uncut:
+            self._uncut -= count
+            return [job]
+        pieces = []
+        while first < count:
+            last = min(count, first + self._uncut)
+            pieces.append(job.part(first, last))
+            self._uncut -= last - first
+            if not self._uncut:
+                self._uncut = self._drift.block
+            first = last
+        return pieces
+
+    @property
+    def rows_to_turn(self) -> int:
+        """Rows to the next at which the edge, or the normal that is followed, may be moved."""
+        return self.rows_to_aim if self._drift is None else min(self.rows_to_aim, self._drift.left)
+
+    def passed(self, job: Job, first: int, last: int, normal: NDArray[np.bool_] | None) -> Crept | None:
+        """Rows `first` to `last` of a job are judged, at most `rows_to_turn`; `normal` says which of them were, None
+        that all. How far normal has crept, where there is news of that."""
+        self.rows_to_aim -= last - first
+        if not self.rows_to_aim:
+            self.take_aim()
+        drift = self._drift
+        if drift is None or not isinstance(self.head, Watched):
+            return None
+        drift.push(self.head.seen(job)[first:last], normal)
+        if drift.left:
+            return None
+        crept = drift.turn(job.times[last - 1])
+        self._follow(drift)
+        if crept is None:
+            return None
+        together = self._reach(crept)
+        if together > crept.level:
+            crept = replace(crept, level=together, together=crept.level < 1)
+        self.crept = crept.level
+        return crept
+
+    def _reach(self, crept: Crept) -> float:
+        """The level that the day's mean would have had at commissioning; 0 where the head cannot say."""
+        if self._follows and isinstance(self.head, Follower):
+            return self.head.reach(crept.value - crept.normal)
+        return 0.0
 
     # What to say of a level.
 
@@ -223,3 +315,7 @@ class Judge:
         """Rows above the edge that raise an alert, and rows below that clear it."""
         hop_s, rule = self._hop_s, self._rule
         return int(rule.on_delay_s / hop_s + 1e-9) + 1, max(1, math.ceil(rule.off_delay_s / hop_s - 1e-9))
+
+
+def _drift_of(head: Head, hop_s: float, plan: DriftPlan) -> Drift | None:
+    return Drift(head.width, hop_s, plan) if plan.limit > 0 and isinstance(head, Watched) else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.account import PLAIN
 from agent.alerts import (
@@ -24,12 +25,14 @@ from agent.alerts import (
     interrupted,
 )
 from agent.budget import Aim, Budget, together
+from agent.creeping import CREEPING, crept_far, in_words
 from agent.evidence import Evidence, Scene, evidence_name
 from agent.judge import Judge
 from agent.operating import PART, Operating, StatePlan, StateStatus, Told
 from agent.witness import Witness, witness_of
 from models.baseline import Baseline
 from models.detector import Bank, Head, Job, LearningError, Shift
+from models.drift import Crept, DriftPlan
 from models.features import Features
 from models.session import digest
 from models.window import Array, Windower
@@ -74,6 +77,7 @@ class Monitor:
         learn_rows: int,
         plan: Plan,
         budget: Budget = Budget(),  # noqa: B008  (frozen)
+        drift: DriftPlan = DriftPlan(),  # noqa: B008  (frozen)
         scene: Scene | None = None,
         unit: str = "rows",
         bridge: int = 0,
@@ -85,10 +89,10 @@ class Monitor:
     ) -> None:
         """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from, called `unit` in
         messages, of which `bridge` in a row may be left out of the lesson without breaking it; `budget` says how many
-        false alarms it may give; `scene` what to say with evidence (None: it keeps none); `states` how the machine's
-        operating states are told, and `another` makes a head for each (None: it has one state); `belongs_to` is the
-        configuration that a baseline belongs to, in words; `seq` the number of the last event sent. Raises
-        LearningError when the baseline does not fit."""
+        false alarms it may give, `drift` how far its normal may creep; `scene` what to say with evidence (None: it
+        keeps none); `states` how the machine's operating states are told, and `another` makes a head for each (None: it
+        has one state); `belongs_to` is the configuration that a baseline belongs to, in words; `seq` the number of
+        the last event sent. Raises LearningError when the baseline does not fit."""
         self.name, self.sensor, self.plan = name, sensor, plan
         self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
@@ -103,6 +107,7 @@ class Monitor:
                 rule=rule,
                 hop_s=plan.hop_s,
                 bridge=bridge,
+                drift=drift,
             )
 
         self._judge = judge(head, learn_rows)  # of all it sees, while no states are told apart
@@ -149,7 +154,7 @@ class Monitor:
                 continue
             job = self._judge.take(times, rows, fresh)
             if job is not None:
-                jobs.append(job)
+                jobs += self._judge.cut(job)
         if self.witness is not None:
             self.witness.hear(reading.time, reading.rate_hz, values, pieces, len(jobs))
         return jobs
@@ -158,7 +163,7 @@ class Monitor:
         jobs = states.hand_out(times, rows, fresh)
         if states.grown:
             self._set_out_by_state(states)
-        return jobs
+        return [piece for job in jobs for piece in self._judge_of(job).cut(job)]
 
     def settle(self, job: Job) -> list[Event]:
         """The events that a scored job brings, in the order of time."""
@@ -170,16 +175,20 @@ class Monitor:
             judge.interrupted()
         count, first = len(job.times), 0
         while first < count:  # usually once: the edge moves at counted rows of the stream, and seldom
-            last = min(count, first + judge.rows_to_aim)
-            events += self._pronounce(judge, job, first, last)
-            judge.rows_to_aim -= last - first
+            last = min(count, first + judge.rows_to_turn)
+            told, normal = self._pronounce(judge, job, first, last)
+            events += told
+            crept = judge.passed(job, first, last, normal)
+            if crept is not None:
+                events += self._creep(judge, crept, job.times[last - 1])
             first = last
-            if not judge.rows_to_aim:
-                judge.take_aim()
         return events
 
-    def _pronounce(self, judge: Judge, job: Job, first: int, last: int) -> list[Event]:
-        """Rows `first` to `last` of a job, between which the edge stands still."""
+    def _pronounce(
+        self, judge: Judge, job: Job, first: int, last: int
+    ) -> tuple[list[Event], NDArray[np.bool_] | None]:
+        """Rows `first` to `last` of a job, between which the edge stands still; and which of them were normal, with
+        no alert in sight, None for all."""
         whole = last - first == len(job.times)
         levels = judge.head.calibration.apply(job.raw if whole else job.raw[:, first:last])
         top = max(levels)
@@ -192,10 +201,12 @@ class Monitor:
             if self.witness is not None:
                 times = job.times if whole else job.times[first:last]
                 self.witness.judge(times, levels, done=last == len(job.times))
-            return []
+            return [], None
         events, marks = [], list[tuple[int, Evidence | None]]()
+        normal = np.zeros(last - first, np.bool_)
         for i, level in enumerate(levels, first):
             after = advance(alert, rule, level, job.times[i])
+            normal[i - first] = after.state == "inactive" and level < rule.on_level
             kind = happened(alert, after)
             alert = after
             if kind is not None:
@@ -205,7 +216,36 @@ class Monitor:
         self.alert = alert
         if self.witness is not None:
             self.witness.judge(job.times[first:last], levels, marks, done=last == len(job.times))
-        return events
+        return events, normal
+
+    def _creep(self, judge: Judge, crept: Crept, time: float) -> list[Event]:
+        """How far normal has crept in one operating state; the alert is of all of them."""
+        before, level = self.alerts["creeping"], max(each.crept for each in self._judges)
+        after = self.alerts["creeping"] = advance(before, CREEPING, level, time)
+        kind = happened(before, after)
+        if kind is None:
+            return []
+        self.seq += 1
+        told = kind != "cleared"
+        event = Event(
+            kind=kind,
+            monitor=self.name,
+            time=time,
+            seq=self.seq,
+            alert=after,
+            level=level,
+            moved=crept_far(crept, self._features.columns) if told else (),
+            model=self._model,
+            plan=self.plan,
+            sensor=self.sensor,
+            about="creeping",
+            note=in_words(crept, judge.drift_limit) if told else "",
+        )
+        return [event]
+
+    @property
+    def _judges(self) -> Iterable[Judge]:
+        return [self._judge] if self._divided is None else self._divided.judges.values()
 
     # Operating states.
 
@@ -358,6 +398,11 @@ class Monitor:
     @property
     def armed(self) -> bool:
         return self._judge.armed if self._divided is None else self._divided.armed
+
+    @property
+    def commissioned(self) -> bool:
+        """Whether it knows how far normal has crept."""
+        return any(judge.commissioned for judge in self._judges)
 
     @property
     def learning(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from agent import memory, messages, shelf
-from agent.alerts import ABOUT, Event, Rule, advance, happened
+from agent.alerts import ABOUT, About, Event, Rule, advance, happened
 from agent.assemble import baseline_path, make_monitor, shape_of
 from agent.config import Config, ConfigError
 from agent.evidence_store import Store
@@ -206,17 +206,20 @@ class Road:
         self.assembled.add(sensor.name)
 
     def _go_on(self, monitor: Monitor) -> None:
-        """With the alert that the machine was in when an earlier run ended."""
+        """With the alerts about the machine that were raised when an earlier run ended."""
         entry = self._standing.get(monitor.name, "state")
         if entry is not None and not monitor.resume(entry.alert):
             self._emit([self._given_up(entry, "its monitor tells no operating states any more")])
-        entry = self._standing.get(monitor.name, "machine")
-        if entry is None:
-            return
-        if monitor.armed:
-            monitor.alert = entry.alert
-        else:
-            self._emit([self._given_up(entry, "its monitor learns afresh, and knows nothing of it any more")])
+        known: dict[About, bool] = {"machine": monitor.armed, "creeping": monitor.commissioned}
+        for about, armed in known.items():
+            entry = self._standing.get(monitor.name, about)
+            if entry is None:
+                continue
+            if armed:
+                monitor.alerts[about] = entry.alert
+            else:
+                why = "its monitor learns afresh, and knows nothing of it any more"
+                self._emit([self._given_up(entry, why)])
 
     def _arm(self, monitor: Monitor) -> None:
         """From a baseline on disk, if there is one to use."""

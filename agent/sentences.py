@@ -22,6 +22,8 @@ def sentence(event: Event) -> str:
         return _sensor(event)
     if event.about == "state":
         return _unknown(event)
+    if event.about == "creeping":
+        return _creeping(event)
     if event.kind == "cleared":
         alert = event.alert
         lasted = duration(alert.duration_s)
@@ -47,6 +49,22 @@ def _unknown(event: Event) -> str:
         return f"{event.monitor}: in a known operating state again after {duration(event.alert.duration_s)}."
     where = f" ({event.note})" if event.note else ""
     return f"{event.monitor}: in no known operating state for too long{where}, so nothing is judged."
+
+
+def _creeping(event: Event) -> str:
+    lasted = duration(event.alert.duration_s)
+    if event.kind == "cleared":
+        return f"{event.monitor}: what had crept away is back within its limit after {lasted}."
+    said = "its normal has crept away"
+    if event.moved:
+        first, others = event.moved[0], len(event.moved) - 1
+        said = f"{first.feature} has crept"
+        if first.value is not None and first.normal is not None:
+            said += f" from {quantity(first.normal, '')} to {quantity(first.value, first.unit)}"
+        if others:
+            said += f", {others} more with it,"
+    word = f"now {event.alert.severity}: " if event.kind == "updated" else ""
+    return f"{event.monitor}: {word}{said} {event.note}{_suppressed(event)}."
 
 
 def _moved(moved: tuple[Moved, ...]) -> str:

@@ -18,10 +18,19 @@ from numpy.typing import NDArray
 
 from models.calibration import Calibration
 from models.detector import Learned
+from models.drift import NAMES as DRIFT
 from models.tail import Growth, Tail
 
 FORMAT = 2
-STREAMING = ("table", "memory", "past", "unlike", "tail", "seen")  # arrays that move on with every row
+STREAMING = (
+    "table",
+    "memory",
+    "past",
+    "unlike",
+    "tail",
+    "seen",
+    *DRIFT,
+)  # arrays that move on with every row
 SPREAD = "spread"  # 5, 50 and 95 % of each column of what was learned from: for explanations, and no part of the model
 LARGEST_BYTES = 64 * 2**20  # of a file worth reading
 DAMAGE = (  # what a damaged zip, and a sound one that holds no baseline, make of being read

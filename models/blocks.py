@@ -17,6 +17,8 @@ COLUMNS = 16  # windows scored per call: a fixed number, so that vector code nev
 class Weighted(Protocol):
     """A head whose graph takes its learned arrays as inputs."""
 
+    seat: int
+
     @property
     def weights(self) -> Mapping[str, NDArray[Any]]: ...
 
@@ -37,6 +39,8 @@ class BlockBank:
         self._graph, self._inputs, self._outputs = graph, dict(inputs), tuple(outputs)
         self._constants = dict(constants)
         self._heads: list[Weighted] = []
+        self._arrays: dict[str, NDArray[Any]] = {}  # what is bound to the graph's inputs
+        self._learned: list[str] = []  # those of them that heads bring
         self._bound: Bound | None = None
 
     def seat(self, head: Weighted) -> int:
@@ -48,6 +52,12 @@ class BlockBank:
             self._heads.append(head)
         self._bound = None
         return number
+
+    def renew(self, head: Weighted) -> None:
+        """Take over the weights of a seated head as they are now, in place."""
+        if self._bound is not None:
+            for name in self._learned:
+                self._arrays[name][head.seat] = head.weights[name]
 
     def score(self, jobs: Sequence[Job]) -> None:
         """Fill in `raw` of every job: all of a block in one call."""
@@ -81,9 +91,8 @@ class BlockBank:
 
     def _bind(self) -> None:
         heads = len(self._heads)
-        arrays: dict[str, NDArray[Any]] = {
-            name: aligned(heads, rows, COLUMNS) for name, rows in self._inputs.items()
-        }
+        self._arrays = arrays = {name: aligned(heads, rows, COLUMNS) for name, rows in self._inputs.items()}
+        self._learned = []
         self._blocks = list(arrays.values())
         session = open_graph(self._graph)
         for name in (node.name for node in session.get_inputs()):
@@ -91,6 +100,7 @@ class BlockBank:
                 arrays[name] = aligned(heads, *self._constants[name].shape)
                 arrays[name][:] = self._constants[name]
             elif name not in arrays:
+                self._learned.append(name)
                 arrays[name] = aligned(heads, *self._heads[0].weights[name].shape)
                 for seat, head in enumerate(self._heads):
                     arrays[name][seat] = head.weights[name]

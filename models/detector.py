@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,32 @@ class Head(Protocol):
 
     def learned(self) -> Learned:
         """What it is armed with, its streaming state included: for the baseline on disk."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A head whose rows have a usual place, from which a machine may creep away."""
+
+    def usual(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and deviation `(width,)` of the rows it learned from; a deviation of 0 for a column that never moved."""
+        ...
+
+    def seen(self, job: Job) -> Array:
+        """The rows `(n, width)` that are compared with that."""
+        ...
+
+
+@runtime_checkable
+class Follower(Watched, Protocol):
+    """A head that can be moved after a machine that drifts."""
+
+    def follow(self, offset: NDArray[np.float64]) -> None:
+        """Judge by a mean so far `(width,)` from what was learned, from the next row that is scored."""
+        ...
+
+    def reach(self, offset: NDArray[np.float64]) -> float:
+        """The level that what was learned would give rows so far from its mean, and no farther."""
         ...
 
 

@@ -103,6 +103,15 @@ class Level:
             arrays.update(self.bank.state(self))
         return replace(self._learned, arrays=arrays)
 
+    def usual(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        median, inverse = (
+            self.weights[name][:, 0].astype(np.float64) for name in ("median", "inverse_scale")
+        )
+        return median, 1 / inverse
+
+    def seen(self, job: Job) -> Array:
+        return job.inputs[0]
+
     def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
         """Every row counts; a gap is bridged, for levels, hours and weeks outlast it."""
         return Job(self, times, (rows,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -97,6 +98,13 @@ class Mahalanobis(SmoothedHead):
             notes,
             normal=Normal(distances / distance_edge, firsts),
         )
+
+    def reach(self, offset: Doubles) -> float:
+        """The level of the learned mean moved so far."""
+        arrays = self.learned().arrays
+        z = offset * arrays["inverse_scale"][:, 0].astype(np.float64)
+        distance = float(z @ arrays["precision"].astype(np.float64) @ z)
+        return math.sqrt(max(0.0, distance)) / self.calibration.edges[0]
 
     def explain(self, job: Job, index: int) -> list[Shift]:
         """Columns by their share of the squared distance, which adds up to 1; of a jump, by how far they jumped."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.blocks import BlockBank, check_arrays
-from models.calibration import Calibration
+from models.calibration import Calibration, Doubles
 from models.detector import Bank, Job, Learned, Shift
 from models.smoothing import Averaging
 from models.window import Array
@@ -33,6 +33,7 @@ class SmoothedHead(ABC):
         self.averaging = Averaging(smooth, every, apart, width)
         self._smoother = self.averaging.smoother()
         self._learned: Learned | None = None
+        self._weights: dict[str, NDArray[Any]] = {}  # as learned, but for what follows the machine
         self.calibration = Calibration(())
         self.bank: Bank | None = None
         self.seat = -1
@@ -44,8 +45,7 @@ class SmoothedHead(ABC):
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
         """The arrays the graph takes."""
-        assert self._learned is not None
-        return self._learned.arrays
+        return self._weights
 
     @property
     @abstractmethod
@@ -63,13 +63,30 @@ class SmoothedHead(ABC):
 
     def arm(self, learned: Learned) -> None:
         check_arrays(learned.arrays, self.shapes)
-        self._learned = learned
+        self._learned, self._weights = learned, learned.arrays
         self.calibration = learned.calibration
         self._smoother = self.averaging.smoother()
 
     def learned(self) -> Learned:
         assert self._learned is not None
         return self._learned
+
+    def usual(self) -> tuple[Doubles, Doubles]:
+        """Mean and deviation `(width,)` of the levels it learned from."""
+        arrays = self.learned().arrays
+        mean, inverse = (arrays[name][:, 0].astype(np.float64) for name in ("mean", "inverse_scale"))
+        return mean, np.divide(1.0, inverse, out=np.zeros_like(inverse), where=inverse > 0)
+
+    def seen(self, job: Job) -> Array:
+        return job.inputs[0]
+
+    def follow(self, offset: Doubles) -> None:
+        """Judge by a mean so far from the learned one, from the next row that is scored."""
+        arrays = self.learned().arrays
+        mean = arrays["mean"].astype(np.float64) + offset[:, None]
+        self._weights = {**arrays, "mean": mean.astype(np.float32)}
+        if isinstance(self.bank, BlockBank):
+            self.bank.renew(self)
 
     def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
         first, levels, changes = self._smoother.push(rows, fresh)

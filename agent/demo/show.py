@@ -87,7 +87,11 @@ def main(watch: bool = False, broker: str | None = None) -> int:
 def summary(ear: Ear, watched: bool, ended: Ended, began: float) -> str:
     """What was heard, and no more; `began` is the time of the synthetic machine's first sample, Unix seconds."""
     windows = labels()
-    raised = [event for event in ear.events if event["kind"] == "raised" and event["about"] == "machine"]
+    raised = [
+        event
+        for event in ear.events
+        if event["kind"] == "raised" and event["about"] in ("machine", "creeping")
+    ]
     furnace = [event for event in raised if event["monitor"] == "furnace"]
     motor = [event for event in raised if event["monitor"] == "motor"]
     lines = [
@@ -149,7 +153,7 @@ def _heard_what_matters(ear: Ear, began: float) -> bool:
     """What the demo promises: most labelled anomalies, the catastrophic failure among them, and the bearing by name.
     An alarm before there was a fault is none of it."""
     windows = labels()
-    about_machines = [event for event in ear.events if event["about"] == "machine"]
+    about_machines = [event for event in ear.events if event["about"] in ("machine", "creeping")]
     hits = {label_of(event, windows) for event in about_machines if event["kind"] == "raised"} - {None}
     return (
         len(hits) >= FEWEST_HITS

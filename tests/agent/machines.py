@@ -43,6 +43,7 @@ def monitor(
     max_gap_s: float = 10.0,
     baseline: Baseline | None = None,
     seq: int = 0,
+    hop_s: float = 1.0,
 ) -> Monitor:
     """Of some channels of a sensor with `width`."""
     chosen = [CHANNELS[i] for i in (range(width) if columns is None else columns)]
@@ -55,7 +56,7 @@ def monitor(
         head=head or Mahalanobis(len(chosen), smooth=5),
         rule=rule,
         learn_rows=learn_rows,
-        plan=Plan(1.0),
+        plan=Plan(hop_s),
         belongs_to={
             "sensor": sensor,
             "channels": ", ".join(f"{channel} [{unit}]" for channel, unit in chosen),
