@@ -10,6 +10,7 @@ from agent.alerts import Plan, Rule
 from agent.budget import Budget
 from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
 from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape, default_detector, whose
+from agent.diagnosis import Diagnosis
 from agent.evidence import Column, Scene
 from agent.monitor import Monitor
 from agent.quantities import Span
@@ -23,6 +24,7 @@ from models.detector import Head
 from models.drift import DriftPlan
 from models.features import Features, telemetry
 from models.session import digest
+from models.severity import ACCELERATIONS, VELOCITIES, Scale
 from models.smoothing import fewest_rows
 from models.vibration import Vibration
 from models.waveform import Waveform
@@ -108,6 +110,7 @@ def make_monitor(
         ),
         unit=shape.unit,
         bridge=shape.bridge,
+        diagnosis=_diagnosis(config, features),
         belongs_to=_belonging(config, sensor, channels, shape, head()),
         baseline=baseline,
         seq=seq,
@@ -231,7 +234,26 @@ def _bearing(config: MonitorConfig) -> Bearing | None:
     b = config.bearing
     if b is None:
         return None
-    return Bearing(b.balls, b.ball_diameter_m, b.pitch_diameter_m, b.contact_angle_deg, b.speed_hz)
+    return Bearing(
+        b.balls,
+        b.ball_diameter_m,
+        b.pitch_diameter_m,
+        b.contact_angle_deg,
+        b.speed_hz or 0.0,
+        b.slowest_hz or 0.0,
+        b.fastest_hz or 0.0,
+    )
+
+
+def _diagnosis(config: MonitorConfig, features: Features) -> Diagnosis | None:
+    if not isinstance(features, Vibration):
+        return None
+    if config.iso is None:
+        return Diagnosis(features)
+    if not features.velocities:
+        known = ", ".join((*ACCELERATIONS, *VELOCITIES))
+        _refuse(config, "iso", f"needs a channel that is an acceleration or a velocity: in {known}")
+    return Diagnosis(features, Scale(config.iso.machine, config.iso.mounting))
 
 
 def _of_vibration(
@@ -251,7 +273,7 @@ def _variant(config: MonitorConfig, shape: Shape) -> str:
 
 def _lines(config: MonitorConfig) -> dict[str, float]:
     bearing = _bearing(config)
-    return {} if bearing is None else bearing.frequencies()
+    return {} if bearing is None or bearing.estimated else bearing.frequencies()
 
 
 def _belonging(

@@ -140,7 +140,42 @@ class BearingConfig(Frozen, frozen=True, kw_only=True):
     ]
     contact_angle_deg: Annotated[float, ANGLE, About("Contact angle.", most=89)] = 0.0
     speed_hz: Annotated[
-        float, FREQUENCY, About("Speed of the shaft in normal operation.", least=0.01, most=10_000)
+        float | None,
+        FREQUENCY,
+        About(
+            "Speed of the shaft in normal operation.",
+            default="none: estimated from the spectrum, between the next two",
+            least=0.01,
+            most=10_000,
+        ),
+    ] = None
+    slowest_hz: Annotated[
+        float | None,
+        FREQUENCY,
+        About("Where the speed is estimated: not below this.", default="none", least=0.01, most=10_000),
+    ] = None
+    fastest_hz: Annotated[
+        float | None,
+        FREQUENCY,
+        About(
+            "Where the speed is estimated: not above this; at most 2.5 times `slowest`.",
+            default="none",
+            least=0.01,
+            most=10_000,
+        ),
+    ] = None
+
+
+class IsoConfig(Frozen, frozen=True, kw_only=True):
+    """What kind of machine shakes, for the zones of ISO 20816-3."""
+
+    machine: Annotated[
+        Literal["group1", "group2"],
+        About("`group1`: above 300 kW, or shafts 315 mm high and more; `group2`: from 15 kW up to that."),
+    ]
+    mounting: Annotated[
+        Literal["rigid", "flexible"],
+        About("`rigid`: lowest resonance of machine and support at least 25 % above the main frequency."),
     ]
 
 
@@ -301,6 +336,12 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
     ] = 10.0
     bearing: Annotated[
         BearingConfig | None, About("The bearing to look for faults of; vibration only.", default="none")
+    ] = None
+    iso: Annotated[
+        IsoConfig | None,
+        About(
+            "The kind of machine, whose vibration is then given a zone, D of which alerts.", default="none"
+        ),
     ] = None
     states: Annotated[
         StatesConfig | None,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # the configuration itself imports us
     from agent.detectors import Detector
     from sensors.base import Sensor
 
+WIDEST_SPEEDS = 2.5  # between bounds further apart half or twice a speed is taken for it
+
 
 def cross_check(
     config: Config, document: Located, folders: dict[str, Path], mistakes: list[Mistake]
@@ -150,6 +152,8 @@ def _check_monitor(
         _wrong(place, "bearing", path, message, mistakes)
     if monitor.bearing is not None:
         _check_bearing(monitor.bearing, features, place, path, mistakes)
+    if monitor.iso is not None and features == "telemetry":
+        _wrong(place, "iso", path, "is judged in a vibration only: features are telemetry here", mistakes)
 
 
 def _check_detector(
@@ -180,6 +184,20 @@ def _check_bearing(
     if bearing.ball_diameter_m >= bearing.pitch_diameter_m:
         message = "is not larger than ball_diameter: the balls would not fit"
         _wrong(place.get("bearing") or place, "pitch_diameter", f"{path}.bearing", message, mistakes)
+    entry, path = place.get("bearing") or place, f"{path}.bearing"
+    slowest, fastest = bearing.slowest_hz, bearing.fastest_hz
+    if bearing.speed_hz is not None:
+        for key in ("slowest", "fastest"):
+            if getattr(bearing, f"{key}_hz") is not None:
+                _wrong(entry, key, path, "is not needed: speed says how fast the shaft is", mistakes)
+    elif slowest is None or fastest is None:
+        message = (
+            "is missing: give it, or slowest and fastest, between which it is estimated from the spectrum"
+        )
+        _wrong(entry, "speed", path, message, mistakes)
+    elif not slowest < fastest <= WIDEST_SPEEDS * slowest:
+        message = f"must be above slowest, and at most {WIDEST_SPEEDS:g} times as fast"
+        _wrong(entry, "fastest", path, message, mistakes)
 
 
 def _rows(span: Span | None, rate_hz: float) -> int | None:

@@ -26,6 +26,7 @@ from agent.alerts import (
 )
 from agent.budget import Aim, Budget, together
 from agent.creeping import CREEPING, crept_far, in_words
+from agent.diagnosis import NOTHING, Diagnosis
 from agent.evidence import Evidence, Scene, evidence_name
 from agent.judge import Judge
 from agent.operating import PART, Operating, StatePlan, StateStatus, Told
@@ -81,6 +82,7 @@ class Monitor:
         scene: Scene | None = None,
         unit: str = "rows",
         bridge: int = 0,
+        diagnosis: Diagnosis | None = None,
         states: StatePlan | None = None,
         another: Callable[[], Head] | None = None,
         belongs_to: Mapping[str, str] | None = None,
@@ -121,6 +123,7 @@ class Monitor:
         self.alerts: dict[About, Alert] = {about: Alert() for about in ABOUT}
         self.witness: Witness | None = None
         self._scene, self._device = scene, ""
+        self.diagnosis = diagnosis
         self.listener: Callable[[Job, Sequence[float]], None] | None = None  # hears of all that is scored
         self.level = math.nan
         self.seq = seq
@@ -137,11 +140,15 @@ class Monitor:
         values = reading.values if self._columns is None else reading.values[:, self._columns]
         self.rows += len(values)
         jobs, pieces = [], []
+        if self.diagnosis is not None:
+            self.diagnosis.begin()
         for windows in self._windower.push(reading.time, reading.rate_hz, values):
             self.windows += len(windows.times)
             times, rows = windows.times, self._features.extract(windows)
             if self.witness is not None:
                 pieces.append((times, rows))
+            if self.diagnosis is not None:
+                self.diagnosis.hear(times, rows)
             self._fresh |= windows.fresh
             if self._divided is None and not self._judge.armed:
                 used = self._study(times, rows)
@@ -193,6 +200,9 @@ class Monitor:
         levels = judge.head.calibration.apply(job.raw if whole else job.raw[:, first:last])
         top = max(levels)
         judge.watch(levels, top)
+        if self.diagnosis is not None:
+            levels = self.diagnosis.lift(job.times if whole else job.times[first:last], levels)
+            top = max(levels)
         if self.listener is not None:
             self.listener(job if whole else job.part(first, last), levels)
         alert, rule = self.alerts["machine"], judge.rule
@@ -451,6 +461,9 @@ class Monitor:
             shifts = job.head.explain(job, index)
             measures = self._scene.measures if self._scene is not None else PLAIN
             moved = self._moved(shifts, judge.shares(job, index, shifts, measures))
+        found = (
+            NOTHING if self.diagnosis is None or kind == "flooded" else self.diagnosis.find(job.times[index])
+        )
         return Event(
             kind=kind,
             monitor=self.name,
@@ -462,6 +475,10 @@ class Monitor:
             model=self._model,
             plan=self.plan,
             sensor=self.sensor,
+            fault=found.fault if kind != "cleared" else "",
+            confidence=found.confidence if kind != "cleared" else None,
+            zone=found.zone,
+            diagnosis=found.words if kind != "cleared" else "",
             evidence=evidence_name(self._device, self.name, "machine", kind, alert, job.times[index]),
             operating="" if self._divided is None else self._divided.name_of(judge),
         )

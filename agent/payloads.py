@@ -91,6 +91,13 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     fault: Annotated[
         str, Meta(description="name of the fault where it has one: stuck, outer race; may be empty")
     ] = ""
+    confidence: Annotated[
+        float | None,
+        Meta(description="in the name of the machine's fault, up to 1; null where none is named"),
+    ] = None
+    zone: Annotated[
+        str, Meta(description="A to D of ISO 20816, where the kind of machine is configured; else empty")
+    ] = ""
     operating: Annotated[
         str, Meta(description="operating state of the machine; empty where it has one only")
     ] = ""
@@ -143,6 +150,16 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
     operating_states: Annotated[
         list[OperatingState], Meta(description="all that are known; empty where the machine has only one")
     ] = []
+    zone: Annotated[
+        str, Meta(description="A to D of ISO 20816 now, where the kind of machine is configured; else empty")
+    ] = ""
+    measures: Annotated[
+        dict[str, float],
+        Meta(
+            description="vibration: of the newest window each channel's RMS, peak, crest factor and kurtosis, "
+            "and the RMS of its velocity in mm/s"
+        ),
+    ] = {}
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
 
 

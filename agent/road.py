@@ -389,7 +389,7 @@ class Road:
                 counters=counters,
             )
         else:
-            status = monitor.status()
+            status, diagnosis = monitor.status(), monitor.diagnosis
             counters |= {
                 "rows": status.rows,
                 "windows": status.windows,
@@ -416,6 +416,8 @@ class Road:
                     OperatingState(name=known.name, learned=known.learned_rows, needs=known.needs_rows)
                     for known in status.states
                 ],
+                zone="" if diagnosis is None else diagnosis.zone or "",
+                measures={} if diagnosis is None else diagnosis.measures,
                 counters=counters,
             )
         self.states[name] = state

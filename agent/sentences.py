@@ -29,6 +29,8 @@ def sentence(event: Event) -> str:
         lasted = duration(alert.duration_s)
         return f"{event.monitor}: back to normal after {lasted} (peak level {_number(alert.peak)})."
     happening = f"{_moved(event.moved)}; " if event.moved else "left normal; "
+    if event.diagnosis:
+        happening = f"{event.diagnosis}; {happening}"
     if event.kind == "updated":
         happening = f"now {event.alert.severity}: {happening}"
         return f"{event.monitor}: {happening}{_level(event)}."
