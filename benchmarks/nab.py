@@ -140,7 +140,7 @@ def table(result: dict[str, Any]) -> str:
         rows.append([f"control: {name}{setting}", *_three(control), None])
     intervals = result["intervals"]
     lines = [
-        markdown(["", "standard", "low FP", "low FN", "us a row"], rows),
+        markdown(["", "standard", "low FP", "low FN", "µs a row"], rows),
         "",
         f"{len(result['files'])} files. 95 % intervals over files (bootstrap, threshold kept): standard"
         f" {within(intervals['standard'])}, low FP {within(intervals['low_fp'])}, low FN"

@@ -116,7 +116,7 @@ def table(result: dict[str, Any]) -> str:
     ]
     spread = result["intervals"]
     lines = [
-        markdown([*head, "us a row"], rows),
+        markdown([*head, "µs a row"], rows),
         "",
         f"{len(result['files'])} files, learned from the first {TRAIN} rows of each, all else default. 95 % intervals"
         f" over files (bootstrap): F1 {within(spread['f1'])}, FAR {within(spread['far'])} %, MAR"
