@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.budget import MARGIN
 from agent.config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
 from benchmarks import nab_controls, nab_peers
 from benchmarks.drawing import Bar, bars
 from benchmarks.nab_files import LABELS, Recording, read
-from benchmarks.nab_sweep import DEFAULT, SPLITS, THRESHOLDS, Sweep, sweep, transfer
+from benchmarks.nab_sweep import SPLITS, THRESHOLDS, Sweep, sweep, transfer
 from benchmarks.recordings import folder
 from benchmarks.resampling import interval
 from benchmarks.road import Walk, walk
@@ -55,20 +57,26 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     weights = scores.profiles(given)
     walks = walk_all(recordings)
     files = [recording.file for recording in recordings]
-    rules = [each.monitor.rule for each in walks]
-    swept = sweep(recordings, [each.levels for each in walks], rules, weights)
+    rules = [replace(each.monitor.rule, clear_level=0.0) for each in walks]  # clears at 0.9 of the edge
+    swept = sweep(recordings, [strangeness(each) for each in walks], rules, weights)
     best = {profile: swept.best(profile) for profile in weights}
     found: dict[str, Any] = {profile: swept.score(profile, row) for profile, row in best.items()}
     found["transfer"] = transfer(swept, "standard", arguments.splits)
     found["transfer_low_fp"] = transfer(swept, "low_fp", arguments.splits)
     found["transfer_low_fn"] = transfer(swept, "low_fn", arguments.splits)
-    found["at_default"] = {profile: swept.score(profile, DEFAULT) for profile in weights}
+    alarms = [each.rows("raised") for each in walks]
+    found["at_default"] = {
+        profile: scores.score(files, alarms, weight) for profile, weight in weights.items()
+    }
+    for sensitivity, margin in MARGIN.items():
+        row = int(np.argmin(np.abs(THRESHOLDS - margin)))
+        found[f"at_{sensitivity}"] = {profile: swept.score(profile, row) for profile in weights}
     found["thresholds"] = {profile: float(THRESHOLDS[row]) for profile, row in best.items()}
     found["intervals"] = {
         profile: interval(len(files), lambda drawn, p=profile, r=row: swept.score(p, r, drawn))  # type: ignore[misc]
         for profile, row in best.items()
     }
-    found.update(_alarm_figures(recordings, swept.alarms[DEFAULT]))
+    found.update(_alarm_figures(recordings, alarms))
     found["vus_pr"] = _volume(files, walks)
     found["us_per_row"] = 1e6 * sum(each.cpu_s for each in walks) / sum(file.rows for file in files)
     found["controls"] = nab_controls.controls(files, swept.alarms[best["standard"]], weights)
@@ -78,7 +86,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     found["files"] = [recording.name for recording in recordings]
     found["published"] = PUBLISHED
     if arguments.per_file:
-        found["per_file"] = _per_file(recordings, swept)
+        found["per_file"] = _per_file(recordings, swept, best["standard"])
     return found
 
 
@@ -96,6 +104,17 @@ def walk_all(recordings: Sequence[Recording]) -> list[Walk]:
             walks.append(walk_one(recording, watch))
             done += recording.file.rows
     return walks
+
+
+def strangeness(walked: Walk) -> Doubles:
+    """`(n,)` scores in units of the reference edge, as `sensitivity` has them: one threshold for all files, where a
+    budget of false alarms puts one for each. NaN where nothing was judged."""
+    baseline = walked.monitor.baseline
+    if baseline is None or not len(walked.raw):
+        return np.full(len(walked.times), np.nan)
+    edges = np.array(baseline.learned.calibration.edges)
+    highest: Doubles = (walked.raw[: len(edges)] / edges[:, None]).max(axis=0)
+    return highest
 
 
 def walk_one(recording: Recording, watch: Any = lambda rows: None) -> Walk:
@@ -125,7 +144,11 @@ def table(result: dict[str, Any]) -> str:
             result["us_per_row"],
         ],
         ["Tocsin, threshold from the other half of the files", *_three(result, "transfer"), None],
-        ["Tocsin at its default", *_three(result["at_default"]), None],
+        *(
+            [f"Tocsin, `sensitivity: {name}`", *_three(result[f"at_{name}"]), None]
+            for name in ("sensitive", "normal", "quiet")
+        ),
+        ["Tocsin at its default, a budget of false alarms", *_three(result["at_default"]), None],
     ]
     for name, peer in result.get("peers", {}).items():
         missing = "missing" in peer
@@ -144,7 +167,8 @@ def table(result: dict[str, Any]) -> str:
         "",
         f"{len(result['files'])} files. 95 % intervals over files (bootstrap, threshold kept): standard"
         f" {within(intervals['standard'])}, low FP {within(intervals['low_fp'])}, low FN"
-        f" {within(intervals['low_fn'])}. Thresholds: {_thresholds(result['thresholds'])} times the default.",
+        f" {within(intervals['low_fn'])}. Thresholds: {_thresholds(result['thresholds'])} times the reference"
+        " edge (`sensitivity: normal` is 1.5).",
         "",
         f"At its default: {result['alarms']} alarms, {result['hits']} of {result['windows']} windows,"
         f" {shown(result['false_per_hour'])} false alarms an hour outside of windows; median delay"
@@ -162,7 +186,8 @@ def plot(result: dict[str, Any], path: Path) -> None:
     every = [
         Bar("Tocsin", result["standard"], "ours", result["intervals"]["standard"]),
         Bar("Tocsin, other half's threshold", result["transfer"], "ours"),
-        Bar("Tocsin, default", result["at_default"]["standard"], "ours"),
+        Bar("Tocsin, sensitivity: normal", result["at_normal"]["standard"], "ours"),
+        Bar("Tocsin, default budget", result["at_default"]["standard"], "ours"),
     ]
     every += [Bar(name, peer.get("standard"), "peer") for name, peer in result.get("peers", {}).items()]
     every += [Bar(name, score, "published") for name, score in result["published"].items()]
@@ -203,17 +228,17 @@ def _volume(files: Sequence[File], walks: Sequence[Walk]) -> float:
         labels = np.zeros(file.rows, bool)
         for first, last in file.windows:
             labels[first : last + 1] = True
-        parts.append((labels[file.probation :], each.levels[file.probation :]))
+        parts.append((labels[file.probation :], strangeness(each)[file.probation :]))
     return vus_pr(parts, WIDEST)
 
 
-def _per_file(recordings: Sequence[Recording], swept: Sweep) -> dict[str, Any]:
-    """What each file brings to the standard score, from 0 (silence) to 2 a window."""
+def _per_file(recordings: Sequence[Recording], swept: Sweep, row: int) -> dict[str, Any]:
+    """What each file brings to the standard score at this threshold, from 0 (silence) to 2 a window."""
     return {
         recording.name: {
             "windows": int(swept.windows[i]),
-            "alarms": len(swept.alarms[DEFAULT][i]),
-            "score": float(swept.raw["standard"][DEFAULT, i] + swept.windows[i]),
+            "alarms": len(swept.alarms[row][i]),
+            "score": float(swept.raw["standard"][row, i] + swept.windows[i]),
         }
         for i, recording in enumerate(recordings)
     }

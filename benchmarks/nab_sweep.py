@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.alerts import Rule
+from agent.budget import MARGIN
 from benchmarks.alarms import raised
 from benchmarks.nab_files import Recording
 from benchmarks.scores import nab as scores
 from benchmarks.scores.nab import Profile
 
-THRESHOLDS = np.geomspace(1 / 8, 8, 121)  # levels tried as the edge; one of them is 1.0, the default
-DEFAULT = int(np.argmin(np.abs(THRESHOLDS - 1.0)))
+# Tried as the edge, in units of the reference edge: steps of 3.5 %, and what the settings of `sensitivity` are.
+THRESHOLDS = np.union1d(np.geomspace(1 / 8, 8, 121), list(MARGIN.values()))
 SPLITS, SEED = 20, 7
 
 Doubles = NDArray[np.float64]

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.budget import MARGIN
 from benchmarks import __main__ as command
 from benchmarks.nab_controls import controls
-from benchmarks.nab_sweep import DEFAULT, THRESHOLDS, Sweep, transfer
+from benchmarks.nab_sweep import THRESHOLDS, Sweep, transfer
 from benchmarks.scores.nab import PROFILES, File, score
 
 START = datetime(2014, 4, 1)
@@ -52,6 +53,7 @@ def test_it_runs_on_the_files_there_are_and_says_which(
     found = json.loads(file.read_text())
     assert {"standard", "low_fp", "low_fn", "transfer"} <= set(found)
     assert found["files"] == ["a/leap.csv", "a/quiet.csv"]
+    assert all(set(found[f"at_{name}"]) == set(PROFILES) for name in (*MARGIN, "default"))
     assert found["hits"] == found["windows"] == 1
     assert found["standard"] > 90  # the leap is heard, and next to nothing else
     assert set(found["controls"]) == {"always", "timer", "metronome", "random"}
@@ -66,8 +68,8 @@ def test_without_any_of_its_files_it_says_so(tmp_path: Path, capsys: pytest.Capt
     assert "no labels/combined_windows.json" in capsys.readouterr().err
 
 
-def test_the_default_is_one_of_the_thresholds_tried() -> None:
-    assert THRESHOLDS[DEFAULT] == pytest.approx(1.0)
+def test_the_settings_of_sensitivity_are_among_the_thresholds_tried() -> None:
+    assert set(MARGIN.values()) <= set(THRESHOLDS.tolist())
 
 
 def test_a_threshold_carried_to_files_that_want_another_scores_less() -> None:
