@@ -39,9 +39,8 @@ def bars(path: Path, panels: Sequence[tuple[str, Sequence[Bar]]], note: str = ""
                 axis.barh(row, bar.value, color=COLOURS[bar.kind], height=0.7)
                 if bar.interval is not None:
                     axis.plot(bar.interval, [row, row], color="black", linewidth=1)
-                axis.annotate(
-                    f"{bar.value:.3g}", (bar.value, row), (3, 0), textcoords="offset points", va="center"
-                )
+                end = bar.value if bar.interval is None else max(bar.value, *bar.interval)
+                axis.annotate(f"{bar.value:.3g}", (end, row), (3, 0), textcoords="offset points", va="center")
             axis.set_yticks(range(len(every)), [bar.label for bar in every])
             axis.set_title(title)
             axis.invert_yaxis()
