@@ -392,6 +392,10 @@ class Monitor:
         judges = [judge.aim for judge in self._divided.judges.values() if judge.armed]
         return together(self._divided.current.aim, judges)
 
+    def aim_of(self, job: Job) -> Aim:
+        """Where the budget puts the edge for these rows."""
+        return self._judge_of(job).aim
+
     @property
     def rule(self) -> Rule:
         """Of its alert, as the budget has it."""

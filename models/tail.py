@@ -22,6 +22,12 @@ LEAST_THRESHOLD = 0.5  # of the reference edge, where most scores are next to no
 PRIOR_EVENTS, PRIOR_SHARE = 10.0, 0.2  # a mean excess of so much of the threshold
 NONE_SEEN = 0.7  # events that stand for "none yet": the median of what may have been
 CAP = 8.0  # mean excesses beyond which an event is no normal one
+# Real tails are not exponential. How far the logarithm of the rate may be off, of the way from the threshold to the
+# edge in mean excesses: where normal was seen for weeks it was 0.18 (averages of noise, whose tails are lighter).
+MISFIT = 0.25
+# Nor has a short lesson seen all that is normal. Of ten machines one will do something in the next so many hours that
+# it did not do while it was learned for so many: bearings heard for less than an hour did.
+UNSEEN = 0.1
 Z90 = 1.6449  # standard normal quantile of 0.95
 
 
@@ -72,7 +78,8 @@ class Tail:
 
     def expected(self, edge: float) -> Expected:
         """How often normal operation exceeds `edge`: the predictive rate, and from where to where it may lie, by
-        what is not known of how many events there are and how large they are."""
+        what is not known of how many events there are and how large they are, of the shape of
+        their tail, and of what a short lesson has not seen."""
         over, weight, mean = max(0.0, edge - self.threshold), self.weight, self.mean_excess
         often = max(self.events, NONE_SEEN) / self.seconds
         rate = often * math.exp(-weight * math.log1p(over / (weight * mean)))
@@ -80,10 +87,11 @@ class Tail:
         few, many = (_gamma_quantile(self.events + 0.5, z) / self.seconds for z in (-Z90, Z90))
         flat, steep = (_gamma_quantile(weight, z) / (weight * mean) for z in (-Z90, Z90))
         middle = count - over / mean
-        down = math.hypot(count - math.log(few), over * (steep - 1 / mean))
-        up = math.hypot(math.log(many) - count, over * (1 / mean - flat))
+        misfit = MISFIT * over / mean
+        down = math.hypot(count - math.log(few), over * (steep - 1 / mean), misfit)
+        up = math.hypot(math.log(many) - count, over * (1 / mean - flat), misfit)
         low, high = middle - down, middle + up
-        return Expected(min(math.exp(low), rate), rate, max(math.exp(high), rate))
+        return Expected(min(math.exp(low), rate), rate, max(math.exp(high), rate) + UNSEEN / self.seconds)
 
     def supported_hz(self) -> float:
         """The rate to keep when none was asked for: one a week, or as near as the normal seen supports."""
