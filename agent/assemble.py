@@ -247,6 +247,8 @@ def _bearing(config: MonitorConfig) -> Bearing | None:
 
 def _diagnosis(config: MonitorConfig, features: Features) -> Diagnosis | None:
     if not isinstance(features, Vibration):
+        if config.iso is not None:
+            _refuse(config, "iso", f"is judged from spectra, which {config.detector} does not make")
         return None
     if config.iso is None:
         return Diagnosis(features)

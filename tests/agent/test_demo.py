@@ -283,6 +283,8 @@ def test_the_whole_demo_ends_by_itself_with_what_it_promises() -> None:
     assert heard is not None
     assert int(heard[1]) >= 2
     assert re.search(r"the catastrophic failure: heard \d+ % into the window", done.stdout)
-    assert re.search(r"motor: \w outer race \(BPFO\) \d+ Hz rose .* sigma above normal", done.stdout)
+    assert re.search(
+        r"motor: outer race \(BPFO\) 107 Hz, confidence 0\.9\d; \w .* rose .* sigma above", done.stdout
+    )
     assert "after the fault began" in done.stdout
     assert "came twice" not in done.stdout

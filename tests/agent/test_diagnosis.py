@@ -145,6 +145,11 @@ def test_a_zone_needs_something_that_has_a_velocity() -> None:
         monitor_of(ISO, unit="Pa")
 
 
+def test_a_zone_needs_spectra() -> None:
+    with pytest.raises(ConfigError, match="iso: is judged from spectra, which autoencoder does not make"):
+        monitor_of(f"{ISO}, detector: autoencoder")
+
+
 def mistakes(settings: str, kind: Kind = "vibration") -> str:
     with pytest.raises(ConfigError) as wrong:
         load_text(
