@@ -219,7 +219,7 @@ def table(result: dict[str, Any]) -> str:
                 f"{sum(r['forgetful_d'] is not None for r in of)} of {len(of)}" if fault else "",
             ]
         )
-    days = f"{HEALTHY_DAYS} healthy days, of which {LEARN_DAYS} are learned from, then {RAMP_DAYS} days from well to ill"
+    days = f"{HEALTHY_DAYS} healthy days, {LEARN_DAYS} of them learned from, then {RAMP_DAYS} days from well to ill"
     parts = [
         f"{result['seeds']} machines of each kind, a row a minute: {days}. Severity 1 is ready to be stopped. False:"
         " alerts before it begins, of healthy machines in all 19 days.",
