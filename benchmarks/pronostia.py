@@ -23,6 +23,7 @@ from benchmarks.resampling import interval
 from benchmarks.road import Arrays
 from benchmarks.tables import markdown, shown, within
 from models.detector import Job
+from models.smoothing import fewest_rows
 from sensors.base import Channel, Reading
 
 HELP = "Bearings run to failure: how long before the end an alarm is raised that lasts, and which came for nothing."
@@ -123,7 +124,9 @@ def listen(
         features="vibration",
         window=Span(length, "rows"),
         snapshots_s=EVERY_S,
-        learn=Span(int(LEARNED * count) * EVERY_S, "s"),
+        learn=Span(
+            max(int(LEARNED * count), fewest_rows(1)) * EVERY_S, "s"
+        ),  # of the shortest lives a little more
     )
     channels = [Channel(axis, "g") for axis in ("horizontal", "vertical", "axial")[:axes]]
     sensor = Arrays(channels, RATE_HZ, "vibration")

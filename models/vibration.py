@@ -26,6 +26,7 @@ SHORTEST_VIBRATION = 64  # rows; twelve geometric bands need that many spectral 
 HANN_POWER = 0.375  # of a signal's, is left by the taper
 COARSEST = 4.0  # lines from 0 to a fault's frequency: a comb nearer to 0 is not told from the mean
 REMEMBERED = 8  # windows a fault is named from
+MOST_HEARD = 4096  # windows of one call that can be asked for; of any usual Reading there are fewer
 
 
 class _Heard(NamedTuple):
@@ -64,7 +65,7 @@ class Vibration:
         self._edges = _band_edges(rate_hz, length)
         self._bearing = bearing
         self._parts: dict[str, tuple[float, int]] = {}  # order of the shaft, teeth
-        self._heard: deque[_Heard] = deque()
+        self._heard: deque[_Heard] = deque(maxlen=MOST_HEARD)
         self._shaft: Shaft | None = None
         if bearing is not None:
             self._listen_for(bearing)

@@ -70,6 +70,14 @@ def test_a_bearing_that_grows_louder_is_heard_before_its_end(tmp_path: Path) -> 
     assert "| one | " in pronostia.table(result)
 
 
+def test_a_life_too_short_for_its_tenth_is_learned_from_a_little_more(tmp_path: Path) -> None:
+    life(tmp_path, "short.npz", 150, 40)
+    result = pronostia.run(argparse.Namespace(data=str(tmp_path), per_file=False))
+    (bearing,) = result["bearings"]
+    assert bearing["alarmed"]
+    assert bearing["armed_s"] == 400.0
+
+
 def test_a_folder_without_snapshots_is_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", something=np.zeros(3))
     with pytest.raises(NoRecordings, match="with an array acc"):
