@@ -61,7 +61,11 @@ class Judge:
         self._seen_peaks: list[float] = []  # of normal operation, since the edge was put where it is
         self._seen_rows = 0
         self._drift = _drift_of(head, hop_s, drift)
-        self._follows = self._drift is not None and isinstance(head, Follower)
+        # Looked at once: to ask a head what it is costs more than to score a row.
+        self._watched: Watched | None = head if isinstance(head, Watched) else None
+        self._follower: Follower | None = (
+            head if self._drift is not None and isinstance(head, Follower) else None
+        )
         self._uncut = 0  # rows to the next at which the head may be moved, of those not scored yet
         self.crept = 0.0  # how far normal has crept; 1.0 is the limit
 
@@ -173,8 +177,8 @@ class Judge:
 
     def _commission(self, learned: Learned, lesson: Lesson | None) -> None:
         """Follow the machine from a lesson, or go on from where a baseline has it."""
-        drift, head = self._drift, self.head
-        if drift is None or not isinstance(head, Watched):
+        drift, head = self._drift, self._watched
+        if drift is None or head is None:
             return
         mean, deviation = head.usual()
         self.crept = 0.0
@@ -188,8 +192,8 @@ class Judge:
         self._follow(drift)
 
     def _follow(self, drift: Drift) -> None:
-        if self._follows and isinstance(self.head, Follower):
-            self.head.follow(drift.offset())
+        if self._follower is not None:
+            self._follower.follow(drift.offset())
 
     @property
     def commissioned(self) -> bool:
@@ -204,7 +208,7 @@ class Judge:
     def cut(self, job: Job) -> list[Job]:
         """A job that is to be scored, in pieces that end where the head may be moved: at counted rows."""
         count, first = len(job.times), 0
-        if not self._follows or self._drift is None or count < self._uncut:
+        if self._follower is None or self._drift is None or count < self._uncut:
             self._uncut -= count
             return [job]
         pieces = []
@@ -228,10 +232,10 @@ class Judge:
         self.rows_to_aim -= last - first
         if not self.rows_to_aim:
             self.take_aim()
-        drift = self._drift
-        if drift is None or not isinstance(self.head, Watched):
+        drift, head = self._drift, self._watched
+        if drift is None or head is None:
             return None
-        drift.push(self.head.seen(job)[first:last], normal)
+        drift.push(head.seen(job)[first:last], normal)
         if drift.left:
             return None
         crept = drift.turn(job.times[last - 1])
@@ -246,8 +250,8 @@ class Judge:
 
     def _reach(self, crept: Crept) -> float:
         """The level that the day's mean would have had at commissioning; 0 where the head cannot say."""
-        if self._follows and isinstance(self.head, Follower):
-            return self.head.reach(crept.value - crept.normal)
+        if self._follower is not None:
+            return self._follower.reach(crept.value - crept.normal)
         return 0.0
 
     # What to say of a level.
