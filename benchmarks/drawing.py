@@ -36,6 +36,7 @@ def bars(path: Path, panels: Sequence[tuple[str, Sequence[Bar]]], note: str = ""
         )
         for axis, (title, every) in zip(axes[0], shown, strict=True):
             for row, bar in enumerate(every):
+                assert bar.value is not None
                 axis.barh(row, bar.value, color=COLOURS[bar.kind], height=0.7)
                 if bar.interval is not None:
                     axis.plot(bar.interval, [row, row], color="black", linewidth=1)

@@ -54,7 +54,7 @@ def test_clear_faults_are_named_and_a_healthy_bearing_is_not(tmp_path: Path) -> 
     assert result["windows"] == {"B_short.npz": 0, "IR_1.npz": 2, "OR_1.npz": 2, "normal_1.npz": 2}
     page = cwru.table(result)
     assert "Shorter than a window: B_short.npz" in page
-    assert "| **Tocsin**, speed of the shaft given | 100.0 | 100.0 | 4 | 4 |" in page
+    assert "| **Tocsin**, speed of the shaft given | 100 | 100 | 4 | 4 |" in page
 
 
 def test_a_fault_where_none_is_named_counts_against_coverage_alone(tmp_path: Path) -> None:
