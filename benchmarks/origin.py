@@ -42,18 +42,14 @@ def command(name: str, argv: Sequence[str]) -> str:
 
 
 def _commit() -> str:
-    """Of this checkout, with a + where it was changed since; empty outside of one."""
+    """Of this checkout, with a + where the code was changed since; empty outside of one."""
+    describe = ["git", "describe", "--always", "--abbrev=9", "--exclude=*"]
+    changed = ["git", "diff", "--quiet", "HEAD", "--", "agent", "models", "sensors", "benchmarks"]
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip() + "+" * bool(subprocess.run(changed, cwd=ROOT).returncode)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return done.stdout.strip()
 
 
 def _processor() -> str:
