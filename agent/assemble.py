@@ -14,6 +14,7 @@ from agent.diagnosis import Diagnosis
 from agent.evidence import Column, Scene
 from agent.monitor import Monitor
 from agent.quantities import Span
+from agent.signal import Signal
 from agent.state_plans import state_plan, told_by
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
@@ -23,6 +24,7 @@ from models.bundle import BundleError, shipped
 from models.detector import Head
 from models.drift import DriftPlan
 from models.features import Features, telemetry
+from models.guard import KINDS, Guard
 from models.session import digest
 from models.severity import ACCELERATIONS, VELOCITIES, Scale
 from models.smoothing import fewest_rows
@@ -40,6 +42,7 @@ SNAPSHOTS = (
 )
 BRIDGED = 2  # snapshots left out of a lesson, across which it goes on
 PAUSES = 3.0  # snapshots missed in a row, after which averages begin afresh
+SLOW_HZ = 1 / 60  # up to here a row stands for a minute or more: one far from its neighbours may be true
 MOST_LEARNED = (
     50_000  # rows: what the level bank steps through in 3 s here, and so in the watchdog's time on a board
 )
@@ -108,6 +111,7 @@ def make_monitor(
             measures=detector.measures,
             lines=_lines(config),
         ),
+        signal=_signal(config, shape, sensor.rate_hz, channels),
         unit=shape.unit,
         bridge=shape.bridge,
         diagnosis=_diagnosis(config, features),
@@ -115,6 +119,35 @@ def make_monitor(
         baseline=baseline,
         seq=seq,
     )
+
+
+def _signal(
+    config: MonitorConfig, shape: Shape, rate_hz: float, channels: list[tuple[str, str]]
+) -> Signal | None:
+    """What watches the sensor's signal. Raises ConfigError for a range of a channel that is not there."""
+    names = [name for name, _ in channels]
+    for name in config.range:
+        if name not in names:
+            _refuse(config, f"range.{name}", f"is not a channel that it listens to: {', '.join(names)}")
+    asked = config.sensor_faults
+    kinds = [
+        kind
+        for kind in KINDS
+        if (set_ := getattr(asked, kind)) or (set_ is None and not (kind == "spikes" and rate_hz <= SLOW_HZ))
+    ]
+    if not kinds:
+        return None
+    ranges = [config.range[name].limits if name in config.range else None for name in names]
+    waveform = shape.kind == "vibration"
+    guard = Guard(
+        len(names),
+        rate_hz,
+        lesson=shape.learn * (shape.hop if waveform else 1),
+        waveform=waveform,
+        ranges=ranges,
+        kinds=kinds,
+    )
+    return Signal(guard, channels, rate_hz)
 
 
 def shape_of(config: MonitorConfig, sensor: Sensor, channels: int) -> Shape:

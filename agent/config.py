@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from itertools import islice
@@ -13,7 +14,7 @@ import msgspec
 from agent.cross_checks import cross_check
 from agent.drift_config import DriftConfig
 from agent.forms import About, Frozen, Walk
-from agent.names import EntryName, Host, Name, Prefix, host_name
+from agent.names import ChannelName, EntryName, Host, Name, Prefix, host_name
 from agent.quantities import ANGLE, DURATION, FREQUENCY, LENGTH, PER_HOUR, RATE, SIZE, SPAN, Span
 from agent.states_config import StatesConfig
 from agent.yaml_lines import Located, Mistake, alternatives, merge, quoted, read
@@ -231,6 +232,52 @@ class AlertConfig(Frozen, frozen=True, kw_only=True):
     ] = 12
 
 
+class RangeConfig(Frozen, frozen=True, kw_only=True):
+    """What a channel's sensor can measure, in the channel's unit; anything else is no measurement."""
+
+    name: Annotated[str, About("", role="name")] = ""
+    low: Annotated[float | None, About("The lowest value.", default="none")] = None
+    high: Annotated[float | None, About("The highest value.", default="none")] = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest, infinite where there is none."""
+        return (
+            -math.inf if self.low is None else self.low,
+            math.inf if self.high is None else self.high,
+        )
+
+
+class SensorFaultsConfig(Frozen, frozen=True, kw_only=True):
+    """Which faults of the sensor itself are watched for: `true` or `false` each."""
+
+    off: ClassVar[dict[str, bool]] = dict.fromkeys(
+        ("dropout", "out_of_range", "spikes", "stuck", "flat", "saturated", "wrong_rate"), False
+    )
+
+    dropout: Annotated[bool | None, About("Samples that are no numbers.", default="`true`")] = None
+    out_of_range: Annotated[bool | None, About("Values outside of `range`.", default="`true`")] = None
+    spikes: Annotated[
+        bool | None,
+        About(
+            "Single values far away.",
+            default="`true`; of a row a minute or fewer: `false`",
+        ),
+    ] = None
+    stuck: Annotated[
+        bool | None,
+        About(
+            "A value that does not move; without it slow channels are not `saturated` either.",
+            default="`true`",
+        ),
+    ] = None
+    flat: Annotated[bool | None, About("The same, from the very start.", default="`true`")] = None
+    saturated: Annotated[bool | None, About("A value at the end of the scale.", default="`true`")] = None
+    wrong_rate: Annotated[
+        bool | None, About("Samples faster or slower than the sensor says.", default="`true`")
+    ] = None
+
+
 class MonitorConfig(Frozen, frozen=True, kw_only=True):
     """What is listened for in the samples of one sensor."""
 
@@ -359,6 +406,14 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
             role="switch",
         ),
     ] = DriftConfig()
+    range: Annotated[
+        dict[Annotated[str, ChannelName()], RangeConfig],
+        About("What the sensor can measure, by channel: the ends of its scale.", default="none"),
+    ] = msgspec.field(default_factory=dict)
+    sensor_faults: Annotated[
+        SensorFaultsConfig,
+        About("Faults of the sensor itself to watch for: `false` for none of them.", role="switch"),
+    ] = SensorFaultsConfig()
     alert: Annotated[AlertConfig, About("When it alerts.")] = AlertConfig()
 
 

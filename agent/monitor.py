@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,10 +30,12 @@ from agent.creeping import CREEPING, crept_far, in_words
 from agent.diagnosis import NOTHING, Diagnosis
 from agent.evidence import Evidence, Scene, evidence_name
 from agent.judge import Judge
-from agent.operating import PART, Operating, StatePlan, StateStatus, Told
+from agent.operating import PART, Operating, StatePlan, StateStatus
+from agent.signal import Signal
 from agent.witness import Witness, witness_of
-from models.baseline import Baseline
-from models.detector import Bank, Head, Job, LearningError, Shift
+from models.baseline import GUARD, Baseline
+from models.calibration import Calibration
+from models.detector import Bank, Head, Job, Learned, LearningError, Shift
 from models.drift import Crept, DriftPlan
 from models.features import Features
 from models.session import digest
@@ -60,6 +63,9 @@ class Status:
     notes: tuple[str, ...]
     operating: str  # the operating state the machine is in; "" between two, and where it has only one
     states: tuple[StateStatus, ...]  # the operating states that are known; () where there is only one
+    faults: tuple[
+        tuple[str, str, float], ...
+    ]  # of the signal: kind, channel or "" for all, Unix seconds it began
 
 
 class Monitor:
@@ -80,6 +86,7 @@ class Monitor:
         budget: Budget = Budget(),  # noqa: B008  (frozen)
         drift: DriftPlan = DriftPlan(),  # noqa: B008  (frozen)
         scene: Scene | None = None,
+        signal: Signal | None = None,
         unit: str = "rows",
         bridge: int = 0,
         diagnosis: Diagnosis | None = None,
@@ -92,9 +99,10 @@ class Monitor:
         """`columns` of the sensor's channels (None: all), `learn_rows` rows of features to learn from, called `unit` in
         messages, of which `bridge` in a row may be left out of the lesson without breaking it; `budget` says how many
         false alarms it may give, `drift` how far its normal may creep; `scene` what to say with evidence (None: it
-        keeps none); `states` how the machine's operating states are told, and `another` makes a head for each (None: it
-        has one state); `belongs_to` is the configuration that a baseline belongs to, in words; `seq` the number of
-        the last event sent. Raises LearningError when the baseline does not fit."""
+        keeps none); `signal` watches the sensor itself (None: nobody does); `states` how the machine's operating
+        states are told, and `another` makes a head for each (None: it has one state); `belongs_to` is the
+        configuration that a baseline belongs to, in words; `seq` the number of the last event sent. Raises
+        LearningError when the baseline does not fit."""
         self.name, self.sensor, self.plan = name, sensor, plan
         self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
@@ -124,6 +132,7 @@ class Monitor:
         self.witness: Witness | None = None
         self._scene, self._device = scene, ""
         self.diagnosis = diagnosis
+        self.signal = signal
         self.listener: Callable[[Job, Sequence[float]], None] | None = None  # hears of all that is scored
         self.level = math.nan
         self.seq = seq
@@ -139,10 +148,13 @@ class Monitor:
         """What this reading gives the bank to score; learning happens here."""
         values = reading.values if self._columns is None else reading.values[:, self._columns]
         self.rows += len(values)
+        checked = values
+        if self.signal is not None:
+            checked = self.signal.check(reading.time, reading.rate_hz, values)
         jobs, pieces = [], []
         if self.diagnosis is not None:
             self.diagnosis.begin()
-        for windows in self._windower.push(reading.time, reading.rate_hz, values):
+        for windows in self._windower.push(reading.time, reading.rate_hz, checked):
             self.windows += len(windows.times)
             times, rows = windows.times, self._features.extract(windows)
             if self.witness is not None:
@@ -173,16 +185,17 @@ class Monitor:
         return [piece for job in jobs for piece in self._judge_of(job).cut(job)]
 
     def settle(self, job: Job) -> list[Event]:
-        """The events that a scored job brings, in the order of time."""
+        """The events that a scored job brings, in the order of time, and what else there is to tell by then."""
         judge, events = self._judge_of(job), list[Event]()
-        if self.told:
-            events += self.tell(job.times[0])
         if job.fresh:
             self.alert = interrupted(self.alert)
             judge.interrupted()
         count, first = len(job.times), 0
         while first < count:  # usually once: the edge moves at counted rows of the stream, and seldom
             last = min(count, first + judge.rows_to_turn)
+            if self.tells_from <= job.times[last - 1]:
+                events += self.tell(job.times[first])
+                last = min(last, bisect_left(job.times, self.tells_from))
             told, normal = self._pronounce(judge, job, first, last)
             events += told
             crept = judge.passed(job, first, last, normal)
@@ -270,23 +283,36 @@ class Monitor:
         return next(judge for judge in self._divided.judges.values() if judge.head is job.head)
 
     @property
-    def told(self) -> list[Told]:
-        """What `tell` has to say."""
-        return [] if self._states is None else self._states.told
+    def tells_from(self) -> float:
+        """Time of the first that `tell` has to say; infinity while there is nothing."""
+        lost = self._states.told[0].time if self._states is not None and self._states.told else math.inf
+        return lost if self.signal is None else min(lost, self.signal.waits_from)
 
     def tell(self, until: float = math.inf) -> list[Event]:
-        """Events of the machine's being in no known state, up to a time; call after `settle`, for what is left."""
-        events = []
-        while self.told and self.told[0].time <= until:
-            time, lost, words = self.told.pop(0)
+        """Events of the machine's being in no known state and of its sensor's signal, up to a time; call after
+        `settle`, for what is left."""
+        events: list[Event] = []
+        while (time := self.tells_from) <= until and time < math.inf:
+            if self.signal is not None and self.signal.waits_from == time:
+                for turn in self.signal.turns(time):
+                    self.alerts["signal"] = turn.alert
+                    events.append(
+                        self._plain("signal", turn.kind, turn.alert, turn.time, turn.note, turn.fault)
+                    )
+                continue
+            assert self._states is not None
+            _, lost, words = self._states.told.pop(0)
             before = self.alerts["state"]
             self.alerts["state"] = after = advance(before, LOST, 1.0 if lost else 0.0, time)
             kind = happened(before, after)
             if kind is not None:
-                events.append(self._state_event(kind, after, time, words))
+                events.append(self._plain("state", kind, after, time, words))
         return events
 
-    def _state_event(self, kind: Happening, alert: Alert, time: float, words: str) -> Event:
+    def _plain(
+        self, about: About, kind: Happening, alert: Alert, time: float, note: str, fault: str = ""
+    ) -> Event:
+        """One that no score has brought."""
         self.seq += 1
         return Event(
             kind=kind,
@@ -299,8 +325,9 @@ class Monitor:
             model=None,
             plan=self.plan,
             sensor=self.sensor,
-            about="state",
-            note=words,
+            about=about,
+            note=note,
+            fault=fault,
         )
 
     def resume(self, alert: Alert) -> bool:
@@ -333,13 +360,22 @@ class Monitor:
         elif judge.armed:
             assert judge.origin is not None
             self._set_out(
-                Baseline(parts={"": judge.learned()}, origin=judge.origin, detector=self.head.detector)
+                Baseline(
+                    parts={"": judge.learned(), **self._usual()},
+                    origin=judge.origin,
+                    detector=self.head.detector,
+                )
             )
             self.unsaved = self._fresh = True
         return used
 
     def arm(self, baseline: Baseline) -> None:
         """Judge by this baseline from now on. Raises LearningError when it does not fit."""
+        if self.signal is not None and GUARD in baseline.parts:
+            try:
+                self.signal.guard.arm(baseline.parts[GUARD].arrays)
+            except (KeyError, ValueError) as error:
+                raise LearningError(f"what is usual of its channels cannot be read ({error})") from None
         if PART in baseline.parts:
             if self._states is None:
                 raise LearningError("it tells operating states apart, and this monitor does not")
@@ -349,6 +385,11 @@ class Monitor:
             self._judge.arm(baseline.learned, baseline.origin)
         self._set_out(baseline)
         self._fresh = True
+
+    def _usual(self) -> dict[str, Learned]:
+        """The guard's part of a baseline, once it has learned what is usual."""
+        usual = None if self.signal is None else self.signal.guard.learned
+        return {} if usual is None else {GUARD: Learned(dict(usual), Calibration(()))}
 
     def _set_out(self, baseline: Baseline) -> None:
         graph = self.head.graph
@@ -364,7 +405,8 @@ class Monitor:
         """With what the states' judges have learned by now."""
         states.grown = False
         if states.armed:
-            self._set_out(Baseline(parts=states.parts(), origin=states.origin(), detector=self.head.detector))
+            parts = {**states.parts(), **self._usual()}
+            self._set_out(Baseline(parts=parts, origin=states.origin(), detector=self.head.detector))
             self.unsaved = True
 
     def join(self, bank: Bank) -> None:
@@ -410,6 +452,11 @@ class Monitor:
         return tuple(names[i] for i in self._windower.absent)
 
     @property
+    def ailing(self) -> bool:
+        """The signal is faulty, or the newest sample is withheld because it may be."""
+        return self.signal is not None and (self.signal.ailing or self.signal.withheld)
+
+    @property
     def armed(self) -> bool:
         return self._judge.armed if self._divided is None else self._divided.armed
 
@@ -433,6 +480,7 @@ class Monitor:
             return None
         states = self._divided
         parts = {"": self._judge.learned()} if states is None else states.parts()
+        parts = {**parts, **self._usual()}
         return Baseline(parts=parts, origin=self.baseline.origin, detector=self.baseline.detector)
 
     def status(self) -> Status:
@@ -454,6 +502,7 @@ class Monitor:
             notes=self.baseline.origin.notes if self.baseline is not None else (),
             operating="" if self._divided is None else self._divided.name,
             states=() if self._divided is None else self._divided.states(),
+            faults=() if self.signal is None else tuple(self.signal.faults),
         )
 
     def _event(

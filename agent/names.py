@@ -43,6 +43,20 @@ class EntryName(Name):
         return super().parse(value)
 
 
+class ChannelName:
+    """The form of a channel's name: whatever its driver calls it."""
+
+    form = '"temperature"'
+
+    def parse(self, value: object) -> str:
+        if not (text := str(value)):
+            raise ValueError(f"is empty: write e.g. {self.form}")
+        return text
+
+    def show(self, value: str) -> str:
+        return value
+
+
 class Prefix(Name):
     """The form of the topics' beginning: names with slashes between them."""
 

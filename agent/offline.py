@@ -202,6 +202,7 @@ def _replay(
     tallies = {sensor.name: Tally() for sensor in sensors}
     kinds: dict[str, int] = {}
     raised: dict[str, list[float]] = {monitor.name: [] for monitor in monitors}
+    ailments = dict.fromkeys(raised, 0)  # alerts about the sensor's signal
     prefix = config.broker.prefix
     judged = dict.fromkeys((monitor.name for monitor in monitors), 0)
     for monitor in monitors:
@@ -221,7 +222,9 @@ def _replay(
 
         for event in walk(pipeline, sensors, tallies, watch):
             kinds[event.kind] = kinds.get(event.kind, 0) + 1
-            if event.kind == "raised":
+            if event.kind == "raised" and event.about == "signal":
+                ailments[event.monitor] += 1
+            elif event.kind == "raised":
                 raised[event.monitor].append(event.time)
             if out is not None and listing is None:
                 out.write(encode(event, config.device, prefix).payload + b"\n")
@@ -241,7 +244,7 @@ def _replay(
     seconds = perf_counter() - began
     rows = sum(tally.rows for tally in tallies.values())
     hours = hours_of(tallies.values())
-    alerts = kinds.get("raised", 0)
+    alerts = sum(len(times) for times in raised.values())
     return ReplayReport(
         device=config.device,
         rows=rows,
@@ -249,11 +252,18 @@ def _replay(
         rows_per_s=round(rows / seconds, 1),
         windows=sum(monitor.windows for monitor in monitors),
         alerts=alerts,
+        signal_alerts=sum(ailments.values()),
         events=dict(sorted(kinds.items())),
         hours=round(hours, 6),
         alarms_per_hour=round(alerts / hours, 9) if hours else None,
         monitors=[
-            report_of(monitor, len(raised[monitor.name]), tallies[monitor.sensor], judged[monitor.name])
+            report_of(
+                monitor,
+                len(raised[monitor.name]),
+                ailments[monitor.name],
+                tallies[monitor.sensor],
+                judged[monitor.name],
+            )
             for monitor in monitors
         ],
         skipped={str(sensor.file): dict(sensor.skipped) for sensor in sensors if sensor.skipped},

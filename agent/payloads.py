@@ -128,6 +128,16 @@ class OperatingState(Struct, frozen=True, kw_only=True):
     needs: Annotated[int, Meta(description="rows that are missing until it has a baseline")]
 
 
+class SignalFault(Struct, frozen=True, kw_only=True):
+    """Something that a sensor's signal suffers from."""
+
+    fault: Annotated[
+        str, Meta(description="dropout, out_of_range, spikes, stuck, flat, saturated, wrong_rate")
+    ]
+    channel: Annotated[str, Meta(description="empty: all of them")]
+    since: Annotated[Time, Meta(description="of the first sample that was wrong")]
+
+
 class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.monitor/1"):
     """How one monitor stands: retained, and sent no more often than the configuration says."""
 
@@ -160,6 +170,7 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
             "and the RMS of its velocity in mm/s"
         ),
     ] = {}
+    faults: Annotated[list[SignalFault], Meta(description="of the sensor's signal, now")] = []
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from heapq import merge
 
@@ -63,7 +64,7 @@ class Pipeline:
             monitor
             for reading in readings
             for monitor in self._of_sensor.get(reading.sensor, ())
-            if monitor.told
+            if monitor.tells_from < math.inf
         )
 
     def _told(self, readings: Sequence[Reading]) -> list[Event]:

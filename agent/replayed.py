@@ -32,6 +32,7 @@ class MonitorReport(msgspec.Struct, kw_only=True):
     rows: int
     windows: int
     alerts: int
+    signal_alerts: int  # about the sensor's signal
     learned_rows: int | None  # None: still learning
     armed_from: str | None  # RFC 3339; None: still learning, or armed all along
     missing: int
@@ -65,7 +66,8 @@ class ReplayReport(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin
     seconds: float
     rows_per_s: float
     windows: int
-    alerts: int  # raised
+    alerts: int  # raised about machines
+    signal_alerts: int  # ... and about sensors' signals
     events: dict[str, int]  # by kind
     hours: float  # from the first to the last sample, of all recordings together
     alarms_per_hour: float | None
@@ -75,7 +77,7 @@ class ReplayReport(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin
     labels: LabelReport | None = None
 
 
-def report_of(monitor: Monitor, alerts: int, tally: Tally, judged: int) -> MonitorReport:
+def report_of(monitor: Monitor, alerts: int, signal_alerts: int, tally: Tally, judged: int) -> MonitorReport:
     status = monitor.status()
     origin = monitor.baseline.origin if monitor.baseline is not None else None
     hours = hours_of([tally])
@@ -93,6 +95,7 @@ def report_of(monitor: Monitor, alerts: int, tally: Tally, judged: int) -> Monit
         rows=status.rows,
         windows=status.windows,
         alerts=alerts,
+        signal_alerts=signal_alerts,
         learned_rows=origin.rows if origin is not None else None,
         armed_from=rfc3339(origin.last) if origin is not None else None,
         missing=status.missing,
@@ -132,7 +135,12 @@ def summary(report: ReplayReport) -> str:
             words += f", blind {_span(monitor.blind_hours)}"
         missing = f", {monitor.missing} samples missing" if monitor.missing else ""
         restarts = f", {monitor.restarts} fresh starts after gaps" if monitor.restarts else ""
-        lines.append(f"monitor {monitor.name}: {words}; {_count(monitor.alerts, 'alert')}{missing}{restarts}")
+        ailments = (
+            f", {_count(monitor.signal_alerts, 'alert')} about its sensor" if monitor.signal_alerts else ""
+        )
+        lines.append(
+            f"monitor {monitor.name}: {words}; {_count(monitor.alerts, 'alert')}{ailments}{missing}{restarts}"
+        )
         if monitor.false_alarms is not None:
             lines.append(f"  false alarms: {monitor.false_alarms}")
         lines += [f"  note: {note}" for note in monitor.notes]

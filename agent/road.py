@@ -20,7 +20,7 @@ from agent.inbox import Inbox
 from agent.messages import Message, MonitorState, Topics
 from agent.monitor import Monitor
 from agent.outbox import Outbox, OutboxError
-from agent.payloads import OperatingState
+from agent.payloads import OperatingState, SignalFault
 from agent.pipeline import Pipeline
 from agent.publisher import Publisher
 from agent.reader import Reader
@@ -206,7 +206,12 @@ class Road:
         self.assembled.add(sensor.name)
 
     def _go_on(self, monitor: Monitor) -> None:
-        """With the alerts about the machine that were raised when an earlier run ended."""
+        """With the alerts that the machine and its sensor's signal were in when an earlier run ended."""
+        ailment = self._standing.get(monitor.name, "signal")
+        if ailment is not None and monitor.signal is not None:
+            monitor.signal.resume(ailment.alert)
+        elif ailment is not None:
+            self._emit([self._given_up(ailment, "nobody watches its signal any more")])
         entry = self._standing.get(monitor.name, "state")
         if entry is not None and not monitor.resume(entry.alert):
             self._emit([self._given_up(entry, "its monitor tells no operating states any more")])
@@ -354,12 +359,19 @@ class Road:
 
     @property
     def deaf(self) -> dict[str, str]:
-        """Monitors that have had nothing to judge for too long, and why; without those whose sensor says it itself."""
-        return {
+        """Monitors that have had nothing to judge for too long, or whose sensor's signal is faulty, and why; without
+        those whose sensor says it itself."""
+        silent = {
             name: silence.problem
             for name, silence in list(self._silences.items())
             if silence.problem and not self._readers[self._config.monitors[name].sensor].error
         }
+        faulty = {
+            name: ", ".join(f"{channel or 'samples'}: {kind}" for kind, channel, _ in monitor.signal.faults)
+            for name, monitor in list(self._monitors.items())
+            if monitor.signal is not None and monitor.signal.ailing
+        }
+        return {**faulty, **silent}
 
     def _next(self, monitor: str) -> int:
         """The next number of this monitor, also before it could be assembled."""
@@ -418,10 +430,18 @@ class Road:
                 ],
                 zone="" if diagnosis is None else diagnosis.zone or "",
                 measures={} if diagnosis is None else diagnosis.measures,
+                faults=[
+                    SignalFault(fault=kind, channel=channel, since=messages.rfc3339(since))
+                    for kind, channel, since in status.faults
+                ],
                 counters=counters,
             )
         self.states[name] = state
-        what = (state.health, state.severity)  # what is news at once; a level that hovers is not
+        what = (
+            state.health,
+            state.severity,
+            bool(state.faults),
+        )  # what is news at once; a level that hovers is not
         at, before = self._published.get(name, (-math.inf, ()))
         if what != before or last or now - at >= config.publish_state_s:
             self._published[name] = (now, what)
@@ -433,6 +453,9 @@ class Road:
             return ""
         if reader.error:
             return f"sensor {reader.sensor.name}: {reader.error}"
+        monitor = self._monitors.get(name)
+        if monitor is not None and monitor.signal is not None and monitor.signal.ailing and monitor.absent:
+            return f"sensor {reader.sensor.name}: {monitor.signal.note(time.time())}"
         return self._silence(name).note
 
     def _save(self, *, everything: bool = False) -> None:

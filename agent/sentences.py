@@ -18,7 +18,7 @@ def sentence(event: Event) -> str:
         )
     if event.kind == "cleared" and event.note:
         return f"{event.monitor}: an alert is over after {duration(event.alert.duration_s)}: {event.note}."
-    if event.about == "sensor":
+    if event.about in ("sensor", "signal"):
         return _sensor(event)
     if event.about == "state":
         return _unknown(event)
@@ -42,6 +42,9 @@ def _sensor(event: Event) -> str:
     what = event.note or "its readings make no sense"
     if event.kind == "cleared":
         return f"{event.monitor}: sensor {event.sensor} is well again after {duration(alert.duration_s)}."
+    if event.about == "signal":
+        now = " now" if event.kind == "updated" else ""
+        return f"{event.monitor}: sensor {event.sensor}{now}: {what}{_suppressed(event)}."
     word = f", now {alert.severity}" if event.kind == "updated" else ""
     return f"{event.monitor}: sensor {event.sensor}: {what}{word}{_suppressed(event)}."
 

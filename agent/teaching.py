@@ -22,6 +22,7 @@ from agent.pipeline import Pipeline
 from agent.progress import Progress, span
 from agent.quantities import SPAN
 from agent.recordings import Refusal, make_recording, pick, recorded
+from agent.sentences import sentence
 from models import baseline as baselines
 from models.baseline import Baseline, BaselineError
 from sensors.base import Reading, Sensor, SensorError
@@ -165,7 +166,10 @@ def _study(pupils: Sequence[Monitor], sensors: Sequence[Sensor], patience_s: Map
 
     with Progress("learn") as bar:
         for reading in _readings(sensors, wanted, patience_s):
-            pipeline.push([reading])
+            for event in pipeline.push([reading]):
+                if event.about == "signal":  # which is not learned from
+                    bar.clear()
+                    print(sentence(event), file=sys.stderr)
             bar.tell(lambda: 1 - missing() / needed, lambda: f"{needed - missing()} of {needed} rows")
 
 

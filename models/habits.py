@@ -39,7 +39,6 @@ class Habits:
             self._missing[j] += np.count_nonzero(np.isnan(values[:, j]))
             moved = step[step > 0]
             self._steps[j] += np.count_nonzero(step >= 0)
-            self._repeats[j] += np.count_nonzero(step == 0)
             if len(moved):
                 self._resolution[j] = min(self._resolution[j], moved.min())
                 powers = np.frexp(moved)[1] - FIRST_POWER
@@ -54,8 +53,10 @@ class Habits:
             return
         whole = ~(absent[begins[:-1]] | absent[begins[1:]])
         lengths = np.diff(begins)[whole]
-        if not absent[begins[0]]:
-            self._note(j, int(self._run[j]) + int(begins[0]))
+        if not absent[begins[0]] and (going := int(self._run[j]) + int(begins[0])):
+            self._repeats[j] += going - 1
+            self._note(j, going)
+        self._repeats[j] += int((lengths - 1).sum())
         for length in np.sort(lengths)[-2:].tolist():
             self._note(j, length)
         self._run[j] = 0 if absent[begins[-1]] else len(same) - begins[-1]

@@ -14,6 +14,7 @@ TOLERANCE = {
     False: 0.2,
     True: 0.05,
 }  # of figures polled over a bus; of a waveform (a sensor's own clock: 1 to 3 %)
+MOST = 0.75  # of the steps between figures must be wrong: rows that did not come, here and there, are no rate
 MARGIN = 1.5  # times the largest deviation seen while learning is usual still ...
 MOST_USUAL = 2.0  # ... but no more than so many tolerances: a rate wrong from the beginning is no habit
 BLOCKS = 3  # in a row, or one gap would be a wrong rate
@@ -42,6 +43,7 @@ class Pace:
         self.usual = 0.0  # the largest deviation to be expected, by what was learned
         self._leak = Leak(2, BLOCKS, BLOCKS)
         self._rows = self._steps = 0  # of this block; those whose length counts
+        self._slow = self._fast = 0  # of these, longer or shorter than is tolerated
         self._periods = 0.0  # that these took, by the samples' times
         self._began = self._since = 0.0  # Unix seconds: of this block; of the first that was wrong
         self._doubt = False  # the block before was wrong
@@ -75,10 +77,8 @@ class Pace:
             if not at:
                 inner -= 1
                 if 0.0 < first <= self._gap:
-                    self._steps += 1
-                    self._periods += first
-            self._steps += inner
-            self._periods += inner * each
+                    self._count(1, first)
+            self._count(inner, each)
             self._rows += take
             if self._leak.active or (self._doubt and self._waveform):
                 self.held.append((at, at + take))
@@ -87,19 +87,28 @@ class Pace:
                 turns += self._judge(at - 1, at <= lesson)
         return turns
 
+    def _count(self, steps: int, each: float) -> None:
+        self._steps += steps
+        self._periods += steps * each
+        self._slow += steps * (each > 1 + self._tolerance)
+        self._fast += steps * (each * (1 + self._tolerance) < 1)
+
     def _judge(self, at: int, learning: bool) -> list[PaceTurn]:
-        steps, periods = self._steps, self._periods
-        self._rows = self._steps = 0
+        steps, periods, most_wrong = self._steps, self._periods, max(self._slow, self._fast)
+        self._rows = self._steps = self._slow = self._fast = 0
         self._periods = 0.0
         if 2 * steps < self._block:  # mostly gaps
             return []
         ratio = round(periods / steps, FIGURES)
-        apart = max(ratio, 1 / ratio) - 1
-        most = MOST_USUAL * self._tolerance
-        self._doubt = apart > (most if learning else max(self._tolerance, self.usual))
-        if learning:
-            usual = min(max(self.usual, MARGIN * apart), most)
-            self.usual = float(np.float32(usual))  # as it will be when it has been saved
+        if not self._waveform:
+            self._doubt = most_wrong >= MOST * steps
+        else:
+            apart = max(ratio, 1 / ratio) - 1
+            most = MOST_USUAL * self._tolerance
+            self._doubt = apart > (most if learning else max(self._tolerance, self.usual))
+            if learning:
+                usual = min(max(self.usual, MARGIN * apart), most)
+                self.usual = float(np.float32(usual))  # as it will be when it has been saved
         if self._doubt and not self._leak.level:
             self._since = self._began
         wrong = [(0, 1, 1)] if self._doubt else []

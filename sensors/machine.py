@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sensors.base import Channel, NotNegative, OptionError
 from sensors.bearing import Bearing
 from sensors.duty import STREAM, Drive, Motion
+from sensors.spoiler import CHANNEL_FAULTS, Spoiler
 
 BearingFault = Literal["bearing_outer", "bearing_inner", "bearing_ball"]
 FaultKind = Literal[
@@ -24,9 +25,12 @@ FaultKind = Literal[
     "bearing_ball",
     "dropout",
     "stuck",
+    "saturated",
+    "spikes",
+    "wrong_rate",
 ]
 BEARING_FAULTS: tuple[BearingFault, ...] = ("bearing_outer", "bearing_inner", "bearing_ball")
-SENSOR_FAULTS = ("dropout", "stuck")
+SENSOR_FAULTS = (*CHANNEL_FAULTS, "wrong_rate")
 
 AXES = ("x", "y", "z")  # horizontal, vertical, along the shaft
 TELEMETRY = (
@@ -94,12 +98,12 @@ class Fault:
     """Something that goes wrong.
 
     Options:
-        kind: what goes wrong; dropout and stuck are faults of the sensor, the others of the machine.
+        kind: what goes wrong; from dropout on these are faults of the sensor, the others of the machine.
         at_s: when it begins, after the first sample.
         for_s: how long it lasts; without it, for good.
-        severity: 0 = healthy, 1 = ready to be stopped; of a dropout, the share of samples lost.
+        severity: 0 = healthy, 1 = ready to be stopped; what it means to a fault of the sensor, see below.
         ramp_s: time from nothing to full severity.
-        channel: which channel drops out or sticks; without it, all.
+        channel: which channel of the sensor is at fault; without it, all.
     """
 
     kind: FaultKind
@@ -110,8 +114,9 @@ class Fault:
     channel: str | None = None
 
     def __post_init__(self) -> None:
-        if self.channel is not None and self.kind not in SENSOR_FAULTS:
-            raise OptionError("channel", self.channel, f"{self.kind} concerns the machine, not one channel")
+        if self.channel is not None and self.kind not in CHANNEL_FAULTS:
+            whole = "the whole sensor" if self.kind in SENSOR_FAULTS else "the machine"
+            raise OptionError("channel", self.channel, f"{self.kind} concerns {whole}, not one channel")
 
     def at(self, seconds: Samples) -> Samples:
         """The severity at times after the first sample."""
@@ -120,6 +125,15 @@ class Fault:
         if self.ramp_s > 0.0:
             severity *= np.clip((seconds - self.at_s) / self.ramp_s, 0.0, 1.0)
         return severity
+
+    def so_far(self, seconds: float) -> float:
+        """The severity, summed over the time up to `seconds` after the first sample: in seconds."""
+        end = math.inf if self.for_s is None else self.for_s
+        lasted = max(0.0, min(seconds - self.at_s, end))
+        rising = min(lasted, self.ramp_s)
+        if not rising:
+            return self.severity * lasted
+        return self.severity * (rising * rising / (2 * self.ramp_s) + lasted - rising)
 
 
 class _Drawn(NamedTuple):
@@ -173,7 +187,7 @@ class Machine:
         if drive is not None:
             self._temperature = AMBIENT_C
         self._drawn: _Drawn | None = None
-        self._held: dict[int, float] = {}
+        self._spoiler = Spoiler([channel.name for channel in self.channels], vibration)
 
     def page(self, faults: Sequence[Fault], wanted: int = 0) -> NDArray[np.float32]:
         """The next page, (page_rows, channels); of telemetry under a schedule as many whole ones as it takes to
@@ -192,7 +206,7 @@ class Machine:
             else self._telemetry(load, speed, severities)
         )
         page = samples.astype(np.float32)
-        self._spoil(page, seconds, faults)
+        self._spoiler.spoil(page, seconds, faults, self._random)
         self.pages += 1
         return page
 
@@ -353,7 +367,7 @@ class Machine:
         page = (table + drawn.noise[part]).astype(np.float32)
         for first in range(0, len(page), self.page_rows):
             rows = slice(first, first + self.page_rows)
-            self._spoil(page[rows], seconds[rows], faults)
+            self._spoiler.spoil(page[rows], seconds[rows], faults, self._random)
             self.pages += 1
         return page
 
@@ -412,31 +426,3 @@ class Machine:
         if motion is not None:
             current = motion.powered * (current + INRUSH_A * motion.slip)
         return np.stack([speed, 100.0 * load, temperature, np.sqrt(power), current], axis=1)
-
-    # the sensor's own faults
-
-    def _spoil(self, page: NDArray[np.float32], seconds: Samples, faults: Sequence[Fault]) -> None:
-        stuck: set[int] = set()
-        names = [channel.name for channel in self.channels]
-        for fault in faults:
-            if fault.kind not in SENSOR_FAULTS:
-                continue
-            active = fault.at(seconds)
-            columns = range(len(names)) if fault.channel is None else [names.index(fault.channel)]
-            if not active.any():
-                continue
-            for column in columns:
-                if fault.kind == "stuck":
-                    rows = active > 0
-                    held = self._held.setdefault(column, float(page[int(np.argmax(rows)), column]))
-                    page[rows, column] = held
-                    stuck.add(column)
-                else:
-                    pieces = self._random(16 + column).random(
-                        min(16, len(page))
-                    )  # samples go missing in bursts
-                    page[np.repeat(pieces, -(-len(page) // len(pieces)))[: len(page)] < active, column] = (
-                        np.nan
-                    )
-        for column in set(self._held) - stuck:
-            del self._held[column]

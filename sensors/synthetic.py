@@ -166,7 +166,9 @@ class Synthetic(Sensor):
             pieces.append(self._machine.page(self._faults, n - rows))
             rows += len(pieces[-1])
         made = np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
-        reading = Reading(self.name, self._first_time + self._index / self.rate_hz, self.rate_hz, made[:n])
+        seconds = self._index / self.rate_hz
+        late = sum(fault.so_far(seconds) for fault in self._faults if fault.kind == "wrong_rate")
+        reading = Reading(self.name, self._first_time + seconds + late, self.rate_hz, made[:n])
         self._made = made[n:]
         self._index += n
         self.finished = self._index == self._total

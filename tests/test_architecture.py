@@ -28,6 +28,7 @@ PURE = (
     "agent.ids",
     "agent.judge",
     "agent.operating",
+    "agent.signal",
     "agent.pipeline",
     "agent.monitor",
     "agent.messages",

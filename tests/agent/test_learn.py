@@ -187,9 +187,10 @@ def test_stuck_rows_are_left_out_and_told(run: Run) -> None:
     times, values = step()
     values[100:150, 1] = values[100, 1]
     write_csv(Path("pump.csv"), times, values)
-    code, out, _ = run("learn", "pump")
+    code, out, err = run("learn", "pump")
     assert code == 0
-    assert "left out 50 in which a channel was stuck" in out
+    assert "pump: sensor pump: c2 is stuck at " in err
+    assert "learned from 300 rows, 2023-11-14T22:13:20.000Z to 2023-11-14T22:19:10.000Z" in out
 
 
 def test_constants_teach_nothing_and_the_command_ends(run: Run) -> None:

@@ -153,7 +153,7 @@ def test_no_cut_changes_what_is_learned_or_said(block_s: float) -> None:
     config = configured("{most: 3}")
     whole, one = monitor(config), monitor(config)
     expected = heard(whole, rows(*faults, more=(STRANGE,)))
-    assert {event.about for event in expected} == {"machine", "state"}
+    assert {event.about for event in expected} == {"machine", "state", "signal"}
     assert heard(one, rows(*faults, more=(STRANGE,), block_s=block_s)) == expected
     assert one.model == whole.model
     assert one.status() == whole.status()
@@ -182,7 +182,7 @@ def test_a_state_learned_later_is_in_the_baseline_too() -> None:
     heard(one, rows(more=(STRANGE,)))
     baseline = one.current_baseline()
     assert baseline is not None
-    assert [*baseline.parts] == ["state:1", "state:2", "state:3", "state:4", "states"]
+    assert [*baseline.parts] == ["state:1", "state:2", "state:3", "state:4", "states", "guard"]
     again = monitor()
     again.arm(baseline)
     assert again.status().states == one.status().states

@@ -218,19 +218,19 @@ def test_a_channel_that_is_no_number_is_an_alert_about_the_sensor(bench: Bench, 
         bench.pass_by(1)
     assert [event[:2] for event in bench.events()] == [("pump", "raised")], "the fan does not need channel a"
     (event,) = (json.loads(stored.message.payload) for stored in bench.outbox.pending(10))
-    assert event["about"] == "sensor"
-    assert event["note"] == "no whole row for 30 s: a is not a number"
+    assert (event["about"], event["fault"], event["note"]) == ("signal", "dropout", "a drops out")
     assert bench.health("pump") == "blind"
-    assert bench.road.states["pump"].needs.endswith("a is not a number")
-    assert bench.road.deaf == {"pump": "no whole row: a is not a number"}
+    assert bench.road.states["pump"].needs == "sensor pump: a drops out"
+    assert [(fault.fault, fault.channel) for fault in bench.road.states["pump"].faults] == [("dropout", "a")]
+    assert bench.road.deaf == {"pump": "a: dropout"}
     assert bench.health("fan") == health
-    assert bench.retained("pump/sensor_alert") not in (None, b"")
-    bench.hear(1)
+    assert bench.retained("pump/signal_alert") not in (None, b"")
+    bench.hear(30)
     bench.pass_by(1)
     assert [event[:2] for event in bench.events()] == [("pump", "raised"), ("pump", "cleared")]
     assert bench.health("pump") == health
     assert bench.road.deaf == {}
-    assert bench.retained("pump/sensor_alert") == b""
+    assert bench.retained("pump/signal_alert") == b""
 
 
 def test_a_channel_that_never_was_a_number_is_one_too(bench: Bench) -> None:
@@ -240,8 +240,8 @@ def test_a_channel_that_never_was_a_number_is_one_too(bench: Bench) -> None:
         bench.pass_by(1)
     assert {event[:2] for event in bench.events()} == {("pump", "raised"), ("fan", "raised")}
     assert bench.road.deaf == {
-        "pump": "no whole row: a, b are not numbers",
-        "fan": "no whole row: b is not a number",
+        "pump": "a: dropout, b: dropout",
+        "fan": "b: dropout",
     }
 
 
