@@ -123,7 +123,7 @@ class Monitor:
         self._judge = judge(head, learn_rows)  # of all it sees, while no states are told apart
         self._states: Operating | None = None
         if states is not None and another is not None:
-            self._states = Operating(states, lambda: judge(another(), states.least))
+            self._states = Operating(states, lambda rows: judge(another(), rows))
             self._judge.divide = self._states.divide
         self.baseline: Baseline | None = None
         self.unsaved = False  # a baseline was learned and nobody has saved it yet

@@ -42,7 +42,10 @@ class StatePlan:
     bound: int = 60  # a change takes no longer
     patience: int = 600  # without a state for so long, that is said
     persist: int = 120  # in one place for so long, it is a state
-    least: int = 200  # it takes to learn a state
+    least: int = 200  # it takes to learn a state from a lesson
+    later: int = (
+        600  # ... and to learn one that the lesson has hardly seen: its first visit does not show it all
+    )
 
     def find(self, rows: Array, starts: Sequence[int]) -> States | None:
         """The states in a lesson, None where there is only one and nobody said what tells it."""
@@ -97,8 +100,8 @@ class StateStatus:
 class Operating:
     """The states that were found, with their judges; before that nothing."""
 
-    def __init__(self, plan: StatePlan, judge: Callable[[], Judge]) -> None:
-        """`judge` makes one for a state."""
+    def __init__(self, plan: StatePlan, judge: Callable[[int], Judge]) -> None:
+        """`judge` makes one for a state, that learns from so many rows."""
         self.plan, self._judge = plan, judge
         self.tracker: Tracker | None = None
         self.judges: dict[int, Judge] = {}
@@ -124,12 +127,15 @@ class Operating:
                 own = slice(first + segment.start, first + segment.stop)
                 pieces.setdefault(segment.state, []).append((times[own].tolist(), rows[own], segment.fresh))
         for state in range(self.tracker.states.count):
-            self._seat(state).teach(pieces.get(state, []))
+            own_pieces = pieces.get(state, [])
+            seen = sum(len(times) for times, _, _ in own_pieces)
+            needed = self.plan.least if seen >= self.plan.least else self.plan.later
+            self._seat(state, needed).teach(own_pieces)
         self.grown = True
         return True
 
-    def _seat(self, state: int) -> Judge:
-        judge = self.judges[state] = self._judge()
+    def _seat(self, state: int, rows: int) -> Judge:
+        judge = self.judges[state] = self._judge(rows)
         judge.visits = True
         if self._bank is not None:
             judge.join(self._bank)
@@ -164,7 +170,7 @@ class Operating:
         return jobs
 
     def _hand(self, segment: Segment, times: list[float], rows: Array) -> Job | None:
-        judge = self.judges.get(segment.state) or self._seat(segment.state)
+        judge = self.judges.get(segment.state) or self._seat(segment.state, self.plan.later)
         fresh = segment.fresh
         if not judge.armed:
             used = judge.study(times, rows, fresh)
@@ -280,7 +286,7 @@ class Operating:
         self.tracker, self.judges = self.plan.tracker(states), {}
         for state in range(states.count):
             learned = parts.get(f"{STATE}{state + 1}")
-            judge = self._seat(state)
+            judge = self._seat(state, self.plan.later)
             if learned is not None:
                 judge.arm(learned, msgspec.structs.replace(origin, rows=int(rows[state]), notes=()))
         if not self.armed:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from agent.conditions import bounds
 from agent.config import ConfigError, MonitorConfig
-from agent.detectors import DETECTORS, Shape
+from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape
 from agent.operating import StatePlan
 from agent.states_config import StatesConfig
 from agent.yaml_lines import Mistake
@@ -53,6 +53,7 @@ def state_plan(config: MonitorConfig, shape: Shape, columns: Sequence[Feature]) 
         return max(1, round(seconds / shape.hop_s))
 
     dwell = DWELL * shape.smooth
+    usual = detector.learn_rows or VIBRATION_WINDOWS
     fewest = FEWEST * detector.fewest(shape.smooth, shape.every)
     return StatePlan(
         candidates,
@@ -65,7 +66,8 @@ def state_plan(config: MonitorConfig, shape: Shape, columns: Sequence[Feature]) 
         bound=rows(settings.transition_s),
         patience=rows(settings.unknown_after_s),
         persist=max(PERSIST * dwell, rows(settings.transition_s)),
-        least=max(fewest, min(shape.learn // LESSON_SHARE, detector.learn_rows)),
+        least=max(fewest, min(shape.learn // LESSON_SHARE, usual)),
+        later=max(fewest, min(shape.learn, usual)),
     )
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.states import MOST, QUICKEST, Candidate, Doubles, Labels, States
+from models.states import ALONE, MOST, QUICKEST, Candidate, Doubles, Labels, States
 from models.window import Array
 
 CLEAR = 1.5  # a gap is clear when it is so many times as wide as the values on either side are spread (q05 to q95)
@@ -23,7 +23,6 @@ MARGIN, LINGER = (
     0.1,
 )  # of the gap to the nearest state: how far a box reaches beyond its rows, and is left later
 OUTER = 0.005  # quantile of a state's rows that its box begins at
-ALONE = 0.1  # of its value, how far the box of an only state reaches, if its rows are spread less
 RETURNS = 2  # changes to and fro before a channel that is not known to drive the machine may tell its states
 
 

@@ -12,7 +12,7 @@ from models.states import Doubles, States
 from models.window import Array
 
 GLITCH_ROWS = 3  # so many rows outside of the state's box are skipped, and the machine has not left it
-NEAR = 0.5  # margins, beside the width of the widest state, within which a machine must stay for a place to be one
+NEAR = 1.0  # margins, beside the width of the widest state, within which a machine must stay for a place to be one
 
 MarkKind = Literal["lost", "found", "grown"]
 
@@ -57,9 +57,11 @@ class Tracker:
     _stayed: int = field(default=0, repr=False)  # rows in it
     _forced: bool = field(default=False, repr=False)  # in it for lack of a nearer one
     _fresh: bool = field(default=True, repr=False)
-    _place: list[Doubles] = field(default_factory=list, repr=False)  # rows near the first of them, in no box
+    _place: list[Doubles] = field(
+        default_factory=list, repr=False
+    )  # the newest rows that lie near to each other, in no box
     _columns: NDArray[np.intp] = field(init=False, repr=False)
-    _near: Doubles = field(init=False, repr=False)  # how far a place reaches around its first row
+    _near: Doubles = field(init=False, repr=False)  # how wide a place may be
     _floor: Doubles = field(init=False, repr=False)  # of the current state's box
     _ceiling: Doubles = field(init=False, repr=False)
 
@@ -143,12 +145,15 @@ class Tracker:
         return row + 1
 
     def _look_around(self, here: Doubles, row: int, marks: list[Mark]) -> None:
-        if self._place and (np.abs(here - self._place[0]) > self._near).any():
-            self._place = []
         self._place.append(here)
+        place = np.stack(self._place)
+        wide = np.maximum(self._near, 2.0 * self.states.reach(place))
+        while (place.max(axis=0) - place.min(axis=0) > wide).any():
+            self._place.pop(0)
+            place = place[1:]
         if len(self._place) >= self.persist:
             usual = int(np.median(self.states.settle))
-            self.states = self.states.grown(np.stack(self._place), usual)
+            self.states = self.states.grown(place, usual)
             marks.append(Mark("grown", row))
             self._settle(self.states.count - 1, row, marks)
 

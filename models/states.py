@@ -28,6 +28,8 @@ ALONE = 0.1  # of its value, how far the box of an only state reaches, if its ro
 RETURNS = 2  # changes to and fro before a channel that is not known to drive the machine may tell its states
 QUICKEST = 5  # rows in a state before it is believed
 NOTHING = 0.005  # of the largest value among the states: shown as 0
+ALONE = 0.1  # of its value, how far the box of a state reaches that no gap tells from others
+NOISES = 3.0  # standard deviations of the difference between neighbours
 EASE = 0.02  # of a given threshold, by which a state is left later than it is entered
 DRIVING_UNITS = ("Hz", "/min", "1/min", "rpm", "{rpm}", "{#}/min")
 DRIVING_NAMES = (
@@ -124,14 +126,25 @@ class States:
         return labels
 
     def grown(self, values: Doubles, settle: int) -> States:
-        """With one state more, around these rows of `of`."""
+        """With one state more, around these rows of `of`: as far as the others reach, or ALONE of what is large."""
+        margin = np.maximum(self.margin, self.reach(values))
         return replace(
             self,
-            low=np.vstack([self.low, values.min(axis=0) - self.margin]),
-            high=np.vstack([self.high, values.max(axis=0) + self.margin]),
+            low=np.vstack([self.low, values.min(axis=0) - margin]),
+            high=np.vstack([self.high, values.max(axis=0) + margin]),
             centre=np.vstack([self.centre, np.median(values, axis=0)]),
             settle=(*self.settle, settle),
         )
+
+    def reach(self, values: Doubles) -> Doubles:
+        """`(channels,)`: how far from each other consecutive values may lie that are much the same: ALONE of the
+        largest value known, and their noise from row to row."""
+        plain = np.array([not channel.logarithm for channel in self.channels])
+        known = np.vstack([self.centre, np.median(values, axis=0)])
+        reach: Doubles = np.where(plain, ALONE * np.nanmax(np.abs(known), axis=0), 0.0)
+        if len(values) > 1:
+            reach = np.maximum(reach, NOISES * np.diff(values, axis=0).std(axis=0))
+        return reach
 
     def with_settle(self, settle: Sequence[int]) -> States:
         return replace(self, settle=tuple(settle))
