@@ -254,8 +254,8 @@ def table(result: dict[str, Any]) -> str:
             ]
         )
     parts += [
-        "Every alert counts as heard. Where healthy machines alarm too (the default budget is one a week), what is heard"
-        " late in the ramp may be chance.",
+        "Every alert counts as heard. Where healthy machines alarm too (the default budget is one a week), what is"
+        " heard late in the ramp may be chance.",
         f"A working week, a row in {WEEK_PERIOD_S / 60:g} minutes, {WEEK_LEARN_DAYS} days learned from; the Tuesday of"
         f" week {BREAKS_IN + 1} of {WEEKS} is another. After: alerts on later days, mostly on the Tuesday that is"
         " compared with it.",
