@@ -254,7 +254,10 @@ monitors:
         (monitor(channels="[[a]]"), "monitors.pump.channels[0]: a list is not a name"),
         (monitor(alert="{off_level: .nan}"), "is not a finite number"),
         (monitor(alert="{on_level: 1}"), "an alert begins at level 1.0"),
-        (monitor(bearing="{balls: 9}"), "monitors.pump.bearing.ball_diameter: is missing: diameter of a ball"),
+        (
+            monitor(bearing="{balls: 9}"),
+            "monitors.pump.bearing.ball_diameter: is missing: diameter of a ball",
+        ),
         (
             monitor(bearing="{balls: 9, ball_diameter: 9 mm, pitch_diameter: 8 mm, speed: 1 Hz}"),
             "monitors.pump.bearing.pitch_diameter: is not larger than ball_diameter",
