@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,8 +128,8 @@ def stuck_rows(rows: Array) -> NDArray[np.bool_]:
 def stray_rows(rows: Array, candidates: NDArray[np.bool_], visits: Sequence[int] = ()) -> NDArray[np.bool_]:
     """`(n,)`: rows far from the others in some column (median and median absolute deviation). Where one column
     has so many that they must be another way the machine runs, that column calls none of them a stray; where all
-    columns together have so many, strays are how it runs, and there are none. Nor is what comes in several of
-    `visits`, the first rows of stretches, a stray: a housing that warms."""
+    columns together have so many, strays are how it runs, and there are none. Nor is a stray what comes in several of
+    `visits`, the first rows of stretches, or is there when one begins: a housing that warms."""
     strays = np.zeros(len(rows), bool)
     if np.count_nonzero(candidates) < 10:
         return strays
@@ -141,7 +142,8 @@ def stray_rows(rows: Array, candidates: NDArray[np.bool_], visits: Sequence[int]
 
 
 def _far(seen: NDArray[np.float64], visit: NDArray[np.int64], returns: int) -> NDArray[np.bool_]:
-    """`(n,)`: far from the others in some column in which so few are, and in fewer than so many visits."""
+    """`(n,)`: far from the others in some column in which so few are, not since its visit began, and in fewer than
+    so many visits."""
     apart = np.abs(seen - np.median(seen, axis=0))
     spread = 1.4826 * np.median(apart, axis=0)
     for column in np.flatnonzero(spread == 0):  # mostly rests: a coarse channel, or one of pulses
@@ -150,6 +152,9 @@ def _far(seen: NDArray[np.float64], visit: NDArray[np.int64], returns: int) -> N
             spread[column] = 1.4826 * np.median(moved)
     spread = np.maximum(spread, 0.25 * seen.std(axis=0))
     far = apart > STRAY_SIGMA * spread
+    if visit[-1]:  # there are visits: that of the first row is 1
+        for first, stop in pairwise([*np.flatnonzero(np.diff(visit, prepend=0)), len(visit)]):
+            far[first:stop] &= np.logical_or.accumulate(~far[first:stop], axis=0)
     rare = far.mean(axis=0) <= STRAY_SHARE
     rare &= [len(np.unique(visit[column])) < returns for column in far.T]
     strange: NDArray[np.bool_] = far[:, rare].any(axis=1)

@@ -245,3 +245,15 @@ def test_the_smallest_step_of_a_channel_is_its_resolution() -> None:
     steps = smallest_steps(rows.astype(np.float32))
     assert steps[:2].tolist() == [0.25, 0.0]
     assert 0 < steps[2] < 0.06
+
+
+def test_what_is_there_when_a_visit_to_a_state_begins_is_no_stray_but_what_comes_later_is() -> None:
+    rows = noise(1000, 2)
+    warm = rows.copy()
+    warm[500:530, 0] += np.linspace(
+        40.0, 10.0, 30, dtype=np.float32
+    )  # a housing that cools after one of two entries
+    warm[700:703, 1] += 40.0
+    strays = stray_rows(warm, np.ones(1000, bool), (0, 500))
+    assert np.flatnonzero(strays).tolist() == [700, 701, 702]
+    assert np.count_nonzero(stray_rows(warm, np.ones(1000, bool))) == 33  # where there are no states
