@@ -53,6 +53,7 @@ class Signal:
         self._channels, self._told = channels, quantity(rate_hz, "Hz")
         self._faults: dict[tuple[Kind, int], Finding] = {}
         self._found: list[Finding] = []  # not spoken of yet, in the order of time
+        self.waits_from = math.inf  # time of the first of them; infinity where there is none
         self._sound_rows = 0  # that are still wanted before an alert of an earlier run is over
         self._enough = max(SOUND_ROWS, math.ceil(SOUND_S * rate_hz))
         self.withheld = False  # the newest sample, though it came
@@ -60,6 +61,8 @@ class Signal:
     def check(self, time: float, rate_hz: float, values: Array) -> Array:
         """The samples with NaN for what is no measurement; what was found waits for `turns`."""
         checked, found = self.guard.check(time, rate_hz, values)
+        if checked is values and not (found or self.withheld or self._sound_rows):
+            return checked
         self._found += found
         if checked is not values:
             self.withheld = bool(np.isnan(checked[-1]).any() and not np.isnan(values[-1]).any())
@@ -72,17 +75,13 @@ class Signal:
             if not self._sound_rows:
                 last = round((time + (len(values) - 1) / rate_hz) * MICROSECOND) / MICROSECOND
                 self._found.append(Finding("stuck", STREAM, False, last, last, math.nan))
+        self.waits_from = self._found[0].time if self._found else math.inf
         return checked
 
     @property
     def ailing(self) -> bool:
         """Something is wrong with the signal, and was said."""
         return bool(self._faults)
-
-    @property
-    def waits_from(self) -> float:
-        """Time of the first finding that was not spoken of yet; infinity where there is none."""
-        return self._found[0].time if self._found else math.inf
 
     def turns(self, until: float = math.inf) -> list[Turn]:
         """What the findings up to `until` make of the alert."""
@@ -101,6 +100,7 @@ class Signal:
             if kind is not None:
                 note = self.note(time) if self._faults else ""
                 turns.append(Turn(kind, time, after, level, note, self._kinds() or before))
+        self.waits_from = self._found[0].time if self._found else math.inf
         return turns
 
     def _take(self, finding: Finding) -> None:

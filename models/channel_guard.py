@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.channel_limits import BEYOND, COARSE_BEYOND, Limits
+from models.channel_limits import Limits
 from models.leak import Leak, Turn
 from models.window import LARGEST
 
@@ -24,7 +24,6 @@ CALM = 4
 FLANK = 4.0  # steps of resolution that a clipped peak falls off to both of its sides
 HELD_S = 0.25  # after a spike or a clipped peak a waveform is withheld so long
 LOSS = 3.0  # times the share of samples missing in health is a dropout
-RUNS = ("stuck", "flat", "saturated")  # of figures: their first sample is that of the run
 MOST_BEHIND = 2**31
 RECENT = 2 * CALM + 1  # samples of a waveform that are kept
 
@@ -91,6 +90,9 @@ class ChannelGuard:
         outside = ~absent & ((values < limits.low) | (values > limits.high))
         withheld = absent | outside
         wrong: dict[str, Stretches] = {}
+        since: dict[
+            int, int
+        ] = {}  # first sample of a run that is too long, by each sample of it that is too many
         values_at: dict[int, float] = {}  # of spikes and clipped peaks, by the sample that gave them away
         at = np.flatnonzero(~withheld)
         if len(at) < rows:
@@ -106,7 +108,7 @@ class ChannelGuard:
             if not self._waveform and (limits.jump < math.inf or self._away):
                 away = self._find_spikes(sound, before, apart, at, wrong, values_at)
                 withheld[at[away]] = True
-            self._find_runs(sound, before, at, off, withheld, wrong, values_at)
+            self._find_runs(sound, before, at, off, withheld, wrong, values_at, since)
         else:
             self._behind = min(self._behind + rows, MOST_BEHIND)
         if self._waveform and (limits.jump < math.inf or self._away):
@@ -118,11 +120,9 @@ class ChannelGuard:
             if not (stretches or leak.level) or leak.gain < 2:
                 continue
             active, turns = leak.active, leak.pour(stretches, rows)
-            run = kind in RUNS and limits.stuck < math.inf and not (self._waveform and kind == "saturated")
-            back = int(limits.stuck) - 1 if run else 0
             for turn in turns:
                 value = values_at.get(turn.at, float(values[turn.at])) if turn.begins else math.nan
-                faults.append(Fault(turn.at, kind, turn.begins, turn.first - back, value))
+                faults.append(Fault(turn.at, kind, turn.begins, since.get(turn.at, turn.first), value))
             if (active or turns) and (self._waveform or kind != "dropout"):
                 _withhold(withheld, active, turns)
         return withheld, faults
@@ -206,6 +206,7 @@ class ChannelGuard:
         withheld: Bools,
         wrong: dict[str, Stretches],
         values_at: dict[int, float],
+        since: dict[int, int],
     ) -> None:
         """Values that come again and again: first withheld, then called stuck; and the clipped peaks of a waveform."""
         limits = self.limits
@@ -217,22 +218,24 @@ class ChannelGuard:
         if limits.plateau < math.inf and len(changes):
             self._find_plateaus(sound, before, at, changes, runs, withheld, wrong, values_at)
         suspect = runs >= limits.suspect
-        if limits.suspect_beyond < limits.suspect:
-            far = (limits.usual_high - limits.usual_low) * (BEYOND if limits.fine else COARSE_BEYOND)
-            beyond = (sound > limits.usual_high + far) | (sound < limits.usual_low - far)
-            suspect |= beyond & (runs >= limits.suspect_beyond)
+        too_long = runs >= limits.stuck
+        if limits.far < math.inf:
+            far = (sound > limits.usual_high + limits.far) | (sound < limits.usual_low - limits.far)
+            suspect |= far & (runs >= limits.suspect_beyond)
+            too_long |= far & (runs >= limits.stuck_beyond)
         if suspect.any():
             if not self._waveform and (resting := suspect & (sound == 0)).any():
                 suspect &= ~(resting & off()[at])
             withheld[at[suspect]] = True
             stuck = np.zeros(len(withheld), bool)
-            stuck[at[suspect & (runs >= limits.stuck)]] = True
+            stuck[at[suspect & too_long]] = True
             for stretch in _stretches(stuck):
                 first = int(np.searchsorted(at, stretch[0]))
                 moved = self.moved or (bool(len(moves)) and int(moves[0]) <= first)
                 kind = self._name(float(sound[first]), moved)
                 if kind in self._leaks:
                     wrong.setdefault(kind, []).append(stretch)
+                    since |= dict.fromkeys(range(stretch[0], stretch[1]), stretch[0] - int(runs[first]) + 1)
         self.moved = self.moved or bool(len(moves))
         if len(changes):
             self.flank = float(before[changes[-1]])
@@ -240,8 +243,13 @@ class ChannelGuard:
 
     def _name(self, value: float, moved: bool) -> ChannelFault:
         """A run too long to be true: at an extreme, from the very beginning, or in between."""
-        extreme = value != 0 and (value >= self.limits.usual_high or value <= self.limits.usual_low)
-        if extreme and "saturated" in self._leaks:
+        limits = self.limits
+        far = 0.0 if self._waveform else limits.far
+        if (
+            (value >= limits.usual_high + far or value <= limits.usual_low - far)
+            and value
+            and "saturated" in self._leaks
+        ):
             return "saturated"
         return "stuck" if moved or "flat" not in self._leaks else "flat"
 

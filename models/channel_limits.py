@@ -11,10 +11,7 @@ import numpy as np
 # Equal values in a row. A figure from a coarse or slow sensor repeats itself in health, so its longest run while
 # learning is the measure; a waveform of noise never does: on PRONOSTIA and CWRU at most 4 samples, of 30 million.
 FINE = 0.05  # share of repeats, up to which a channel is fine enough to move with nearly every sample
-SUSPECT, SUSPECT_MORE = (
-    1.25,
-    2,
-)  # of a fine one: times the longest run, and samples more; withheld from there on
+SUSPECT, SUSPECT_MORE = 1.25, 2  # of a fine one: times the longest run, and samples more: withheld
 STUCK, STUCK_ROWS = 4.0, 10  # times the longest run, and samples at least; stuck from there on
 # Of others: a pump's flow, in whole litres, stood for five times as long as learned while a valve was half shut.
 COARSE_SUSPECT, COARSE_STUCK = 5.0, 10.0
@@ -29,10 +26,16 @@ PLATEAU = 3  # samples of a clipped peak, at least
 
 # What stands still so many spans beyond all values learned, a rail perhaps, is withheld early.
 BEYOND, BEYOND_ROWS = 1.0, 3.0  # a fine channel, samples in a row
-COARSE_BEYOND, COARSE_BEYOND_MORE = 5.0, 2  # others, samples more than the longest run learned
+COARSE_BEYOND, COARSE_STUCK_BEYOND = 5.0, 3.0  # others; stuck from so many times the longest run learned
+ALL_BUT = (
+    0.999  # share of repeats of a channel that rests; that chance of its resting on is then 1 in 4600 samples
+)
+COARSE_CHANCE = 0.01  # that a coarse channel moves so little, were its repeats drawn by lot
 
-JUMP = 8.0  # times the step that 99.5 % stay below (known to a factor of 2): not by a machine
-JUMP_SPAN = {False: 0.25, True: 1.0}  # ... nor by so large a part of all values learned; True: of a waveform
+# A leap: so many times the step that 99.5 % stay below (20 deviations of white noise; True: of a waveform), and so
+# large a part of all values learned. No machine comes back from there at once.
+JUMP = {False: 5.0, True: 12.0}
+JUMP_SPAN = {False: 0.25, True: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,11 @@ class Limits:
     usual_high: float = math.inf
     jump: float = math.inf
     resolution: float = 0.0
-    fine: bool = True  # moves with nearly every sample
     suspect: float = math.inf  # samples of one value in a row
-    suspect_beyond: float = math.inf  # the same, at a value beyond all that was seen while learning
     stuck: float = math.inf
+    far: float = math.inf  # so far beyond the extremes, a value that stands
+    suspect_beyond: float = math.inf  # is suspect from here on
+    stuck_beyond: float = math.inf
     plateau: float = math.inf
     loss: float = 0.0  # share of samples missing in health
 
@@ -82,11 +86,18 @@ class Limits:
             suspect = stuck / 2
         if "stuck" not in kinds:
             suspect = stuck = math.inf
-        beyond = BEYOND_ROWS if repeats <= FINE else longest + COARSE_BEYOND_MORE
+        far, suspect_beyond, stuck_beyond = math.inf, suspect, stuck
+        if known and stuck < math.inf and not waveform:
+            suspect_beyond = BEYOND_ROWS
+            if repeats > FINE:
+                suspect_beyond += math.ceil(math.log(COARSE_CHANCE) / math.log(min(repeats, ALL_BUT)))
+                stuck_beyond = min(stuck, max(STUCK_ROWS, COARSE_STUCK_BEYOND * longest))
+            suspect_beyond = min(suspect, suspect_beyond)
+            far = (usual["high"] - usual["low"]) * (BEYOND if repeats <= FINE else COARSE_BEYOND)
         span = usual["high"] - usual["low"]
         jump = math.inf
         if known and "spikes" in kinds and usual["step"] > 0:
-            jump = max(JUMP * usual["step"], JUMP_SPAN[waveform] * span)
+            jump = max(JUMP[waveform] * usual["step"], JUMP_SPAN[waveform] * span)
         seen = known and usual["low"] <= usual["high"]
         return cls(
             low=low,
@@ -95,10 +106,11 @@ class Limits:
             usual_high=usual["high"] if seen else math.inf,
             jump=float(np.float32(jump)),
             resolution=usual["resolution"],
-            fine=repeats <= FINE,
             suspect=suspect,
-            suspect_beyond=min(suspect, beyond) if seen and stuck < math.inf and not waveform else suspect,
             stuck=stuck,
+            far=far,
+            suspect_beyond=suspect_beyond,
+            stuck_beyond=stuck_beyond,
             plateau=plateau if "saturated" in kinds else math.inf,
             loss=usual["missing"] if known else 0.0,
         )

@@ -60,7 +60,8 @@ class Guard:
         self._kinds = frozenset(kinds)
         given = ranges or [None] * width
         self._given = [(-math.inf, math.inf) if pair is None else pair for pair in given]
-        self._lesson, self._habits = lesson, Habits(width)
+        self._lesson = lesson
+        self._habits: Habits | None = Habits(width)  # None once they are known
         self._usual: dict[str, Array] | None = None
         self._row = 0  # number of the sample to come
         self._anchor, self._number = math.nan, 0  # time of a sample, and how many came since
@@ -73,6 +74,8 @@ class Guard:
         self._channels = [ChannelGuard(rate_hz, waveform, self._kinds) for _ in range(width)]
         self._pace = Pace(rate_hz, waveform) if "wrong_rate" in self._kinds else None
         self._busy = True  # a quick look would not do
+        self._quick = False  # nor would less than that, row by row
+        self._steps, self._all = np.empty((1, width), np.float32), b"\1" * width
         self._all_moved = False  # since the beginning, of those of which it matters
         self._single = False  # every newest value has come once
         self._limit()
@@ -90,15 +93,17 @@ class Guard:
         for name, array in found.items():
             if array.shape != ((1,) if name == "pace" else (self.width,)):
                 raise ValueError(f"{name} of {array.shape}, not of {self.width} channels")
-        self._usual = found
+        self._usual, self._habits = found, None
         if self._pace is not None:
             self._pace.usual = float(found["pace"][0])
         self._limit()
 
     def _limit(self) -> None:
         """Set every limit by what is known."""
-        known = self._usual is not None
-        usual = self._habits.arrays() if self._usual is None else self._usual
+        self._quick = False
+        known = self._habits is None
+        usual = self._usual if self._habits is None else self._habits.arrays()
+        assert usual is not None
         self._moving = (usual["changes"] >= FEWEST_CHANGES) & (usual["repeats"] <= RESTING)
         for j, channel in enumerate(self._channels):
             channel.limit(
@@ -127,6 +132,8 @@ class Guard:
         is well.
         """
         rows = len(values)
+        if rows == 1 and self._quick and self._pass_by(time, rate_hz, values):
+            return values, []
         if not rows:
             return values, []
         if (rows > 1 or self._waveform) and not math.isfinite(
@@ -147,7 +154,7 @@ class Guard:
             for channel in self._channels:
                 channel.forget_neighbours()
             self._recent = np.full_like(self._recent, np.nan)
-            self._busy = True
+            self._busy, self._quick = True, False
         held = self._pace.held if self._pace is not None else ()
         if self._usual is None:
             checked = self._study(values, rate_hz, findings, held)
@@ -161,6 +168,33 @@ class Guard:
             findings.sort(key=lambda finding: (finding.time, finding.column))
         return checked, findings
 
+    def _pass_by(self, time: float, rate_hz: float, values: Array) -> bool:
+        """Whether one row of figures, live, is as usual in every way; then it has been taken."""
+        pace, steps = self._pace, self._steps
+        if rate_hz != self._rate or not abs(time - self._anchor - self._number / rate_hz) < SAME_TIME_S:
+            return False
+        if pace is not None and not pace.even:
+            return False
+        np.abs(np.subtract(values, self._last, steps), steps)
+        if (steps <= self._jump).tobytes() != self._all:  # three times as fast as all()
+            return False
+        moved = steps > 0
+        if moved.tobytes() == self._all:
+            if not self._single:
+                self._run, self._single = np.ones(self.width, np.int64), True
+        else:
+            run = self._run * ~moved[0] + 1
+            if not (run < self._shortest).all():
+                return False
+            self._run, self._single = run, False
+        if pace is not None:
+            pace.tick(self._anchor + self._number / rate_hz)
+        np.copyto(self._last, values)
+        self._row += 1
+        self._number += 1
+        self._newest = self._anchor + (self._number - 1) / rate_hz
+        return True
+
     def _study(
         self, values: Array, rate_hz: float, findings: list[Finding], held: Sequence[tuple[int, int]]
     ) -> Array:
@@ -170,17 +204,18 @@ class Guard:
         first, number = 0, self._number
         while first < len(values):
             take = len(values) - first
-            if self._usual is None:
+            if self._habits is not None:
                 take = min(take, each - self._row % each, max(1, self._lesson - self._row))
             self._number = number + first
             piece = values[first : first + take]
             inside = [(max(0, a - first), b - first) for a, b in held if b > first and a < first + take]
             pieces.append(_held(self._check(piece, rate_hz, findings), piece, inside))
             first += take
-            if self._usual is None:
+            if self._habits is not None:
                 self._habits.add(pieces[-1])
                 if self._row >= self._lesson:
                     pace = 0.0 if self._pace is None else self._pace.usual
+                    self._limit()  # notes which channels have moved
                     self.arm({**self._habits.arrays(), "pace": np.array([pace], np.float32)})
                 elif self._row % each == 0:
                     self._limit()
@@ -198,16 +233,10 @@ class Guard:
         same = steps == 0
         if self._busy or not well.all() or not self._all_moved:
             return self._look(values, before, same, well, rate_hz, findings)
-        if not same.any() or (self._waveform and _only_pairs(same)):
-            if not self._single:
-                self._run, self._single = np.ones(self.width, np.int64), True
-        elif rows > 1 or self._waveform:
+        if same.any() and not (self._waveform and _only_pairs(same)):
             return self._look(values, before, same, well, rate_hz, findings)
-        else:
-            run = self._run * same[0] + 1
-            if not (run < self._shortest).all():
-                return self._look(values, before, same, well, rate_hz, findings)
-            self._run, self._single = run, False
+        if not self._single:
+            self._run, self._single = np.ones(self.width, np.int64), True
         self._end(values, values[-1:].copy(), before[-1:])
         return values
 
@@ -260,6 +289,7 @@ class Guard:
         self._row += len(values)
         self._last, self._flank = last, flank
         if not self._waveform:
+            self._quick = self._all_moved and self._habits is None and not (self._busy or self._ranged)
             return
         if len(values) >= RECENT:
             self._recent = values[-RECENT:].copy()

@@ -9,7 +9,7 @@ from models.window import Array
 
 OUTLIERS = 0.005  # of the steps from sample to sample may be spikes that nobody knew of while learning
 APART = 10  # a longest run so many times the second longest was a stuck sensor, not a habit
-FIRST_POWER, POWERS = -150, 300  # of two: single precision has 2^-149 to 2^128
+FIRST_POWER, POWERS, PARTS = -60, 124, 4  # of two, and bins in each: sizes of steps from 2^-61 to 2^64
 NAMES = ("low", "high", "step", "resolution", "repeats", "longest", "changes", "missing")
 
 
@@ -23,7 +23,7 @@ class Habits:
         self._resolution = np.full(width, np.inf, np.float32)
         self._missing, self._steps, self._repeats = np.zeros((3, width), np.int64)
         self._longest = np.zeros((2, width), np.int64)  # the longest run of one value, and the second longest
-        self._powers = np.zeros((width, POWERS), np.int64)  # how many steps lie below each power of two
+        self._sizes = np.zeros((width, POWERS * PARTS), np.int32)  # how many steps are of each size
         self._last = np.full((1, width), np.nan, np.float32)
         self._run = np.zeros(width, np.int64)
 
@@ -41,8 +41,12 @@ class Habits:
             self._steps[j] += np.count_nonzero(step >= 0)
             if len(moved):
                 self._resolution[j] = min(self._resolution[j], moved.min())
-                powers = np.frexp(moved)[1] - FIRST_POWER
-                self._powers[j] += np.bincount(np.clip(powers, 0, POWERS - 1), minlength=POWERS)
+                fractions, powers = np.frexp(moved)  # the fractions from 0.5 up to 1
+                bins = PARTS * (powers.astype(np.int64) - FIRST_POWER) + (
+                    2 * PARTS * (fractions - 0.5)
+                ).astype(np.int64)
+                bins = np.clip(bins, 0, POWERS * PARTS - 1)
+                self._sizes[j] += np.bincount(bins, minlength=POWERS * PARTS).astype(np.int32)
             self._count_runs(j, np.isnan(values[:, j]), step == 0)
 
     def _count_runs(self, j: int, absent: NDArray[np.bool_], same: NDArray[np.bool_]) -> None:
@@ -76,11 +80,12 @@ class Habits:
         apart = (longest > APART * np.maximum(second, 1)) & (self._steps > 2 * longest)
         repeats = self._repeats - np.where(apart, longest - 1, 0)
         steps = np.maximum(self._steps - np.where(apart, longest, 0), 1)
-        above = np.cumsum(self._powers[:, ::-1], axis=1)[:, ::-1]  # steps in this bin or a larger one
+        above = np.cumsum(self._sizes[:, ::-1], axis=1)[:, ::-1]  # steps of this size or a larger one
         allowed = OUTLIERS * self._steps
-        highest = POWERS - 1 - np.argmax(above[:, ::-1] > allowed[:, None], axis=1)
-        step = np.where(above[:, 0] > allowed, np.ldexp(1.0, np.clip(highest + FIRST_POWER, -148, 126)), 0.0)
-        moved = self._powers.sum(axis=1)
+        highest = POWERS * PARTS - 1 - np.argmax(above[:, ::-1] > allowed[:, None], axis=1)
+        ends = np.ldexp(0.5 + (highest % PARTS + 1) / (2 * PARTS), highest // PARTS + FIRST_POWER)
+        step = np.where(above[:, 0] > allowed, ends, 0.0)
+        moved = above[:, 0]
         found = (
             self._low,
             self._high,

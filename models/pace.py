@@ -49,6 +49,21 @@ class Pace:
         self._doubt = False  # the block before was wrong
         self.held: list[tuple[int, int]] = []  # of the latest piece, what must not be believed
 
+    @property
+    def even(self) -> bool:
+        """Nothing is wrong: for a sample on time `tick` is enough."""
+        return not self._leak.level
+
+    def tick(self, time: float) -> None:
+        """A sample on time, as usual, live: it says nothing new."""
+        if not self._rows:
+            self._began = time
+        self._rows += 1
+        self._steps += 1
+        self._periods += 1.0
+        if self._rows == self._block:
+            self._judge(0, False)  # the first wrong block is not said yet
+
     def step(
         self, anchor: float, number: int, rate_hz: float, rows: int, newest: float, lesson: int
     ) -> list[PaceTurn]:
@@ -58,13 +73,6 @@ class Pace:
         on_time = abs(since - 1 / rate_hz) < SAME_TIME_S and rate_hz == self._rate
         if self.held:
             self.held.clear()
-        if (
-            on_time and rows == 1 and 0 < self._rows < self._block - 1 and not self._leak.level
-        ):  # as usual, live
-            self._rows += 1
-            self._steps += 1
-            self._periods += 1.0
-            return []
         turns: list[PaceTurn] = []
         each = self._rate / rate_hz
         first = 1.0 if on_time else since * self._rate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import get_args
 
 import msgspec
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from agent.alerts import Alert, Event
 from agent.assemble import make_monitor
 from agent.config import AlertConfig, ConfigError, MonitorConfig, SensorFaultsConfig, load_text
+from agent.demo import show
 from agent.messages import event_payload
 from agent.monitor import Monitor
 from agent.pipeline import Pipeline
@@ -36,7 +39,11 @@ class Rig(Sensor):
     """Three channels that a test makes up."""
 
     name, rate_hz = "rig", 1.0
-    channels = (Channel("pressure", "Pa"), Channel("temperature", "Cel"), Channel("current", "A"))
+    channels: tuple[Channel, ...] = (
+        Channel("pressure", "Pa"),
+        Channel("temperature", "Cel"),
+        Channel("current", "A"),
+    )
 
     def open(self) -> None: ...
 
@@ -44,6 +51,13 @@ class Rig(Sensor):
         return None
 
     def close(self) -> None: ...
+
+
+class Furnace(Rig):
+    """One channel, a row in five minutes."""
+
+    name, rate_hz = "furnace", 1 / 300
+    channels = (Channel("temperature", "Cel"),)
 
 
 def watching(**options: object) -> Monitor:
@@ -278,3 +292,34 @@ def test_more_faults_than_fit_a_sentence_are_counted() -> None:
     assert turn.note == "c0 drops out, c1 drops out, c2 drops out, and 2 more"
     assert signal.withheld is False
     assert signal.ailing
+
+
+# On a real recording: a furnace's temperature, a row in five minutes.
+
+
+@pytest.mark.parametrize("kind", ["none", "stuck", "dropout", "rail"])
+def test_a_real_thermometer_that_fails_is_said_and_no_furnace_is_blamed(kind: str) -> None:
+    path = Path(show.__file__).parent / "recordings" / "machine_temperature_system_failure.csv"
+    with path.open() as file:
+        values = [float(row["temperature"]) for row in csv.DictReader(file)]
+    rows = np.array(values[1500:3500], np.float32)[:, None]  # before its first failure
+    failing = slice(1400, 1460)
+    if kind == "stuck":
+        rows[failing] = rows[1400]
+    elif kind == "dropout":
+        rows[failing][::2] = np.nan
+    elif kind == "rail":
+        rows[failing] = 300
+    sensor = Furnace()
+    monitor = make_monitor(MonitorConfig(name="furnace", sensor="furnace"), sensor)
+    events = Pipeline([monitor]).push([Reading("furnace", 1.4e9, sensor.rate_hz, rows)])
+    assert monitor.armed
+    assert [event.fault for event in events if event.kind == "raised" and event.about == "signal"] == (
+        [] if kind == "none" else ["saturated" if kind == "rail" else kind]
+    )
+    period = 1 / sensor.rate_hz
+    near = [
+        event for event in events if 1400 <= (event.time - 1.4e9) / period < 1460 and event.about == "machine"
+    ]
+    if kind != "rail":  # the level bank raises with the first strange row
+        assert near == []
