@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 from agent.evidence import Account, Evidence, Scene
 from agent.payloads import Event
+from models import archive
 
 FORMAT = "tocsin.evidence/1"
-LARGEST_BYTES = 64 * 2**20  # of a file worth reading
 NAME = re.compile(r"(?P<monitor>.+)-(?P<time>\d{8}T\d{6}\.\d{3}Z)-(?P<id>[0-9a-f]{8})\.npz")
-DAMAGE = (  # what a damaged zip, and a sound one that holds no evidence, make of being read
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    msgspec.MsgspecError,
-)
 
 
 class BrokenEvidence(Exception):
@@ -81,17 +62,7 @@ class Store:
         if not self._make_room(evidence.name, len(content)):
             self.removed += 1
             return
-        beside = self.folder / f"{evidence.name}.new"
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.folder / evidence.name)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        archive.replace(self.folder / evidence.name, content)
         self.written += 1
 
     def _make_room(self, name: str, size_bytes: int) -> bool:
@@ -128,45 +99,21 @@ def encode(evidence: Evidence, event: Event) -> bytes:
         whole=evidence.whole,
         arrays=tuple(evidence.arrays),
     )
-    content = io.BytesIO()
-    arrays: dict[str, Any] = {
-        "meta": np.frombuffer(msgspec.json.encode(meta), np.uint8),
-        **evidence.arrays,
-    }
-    np.savez(content, **arrays)
-    return content.getvalue()
+    return archive.pack(meta, evidence.arrays)
 
 
 def read(path: Path) -> Stored:
     """The evidence in `path`. Raises FileNotFoundError, and BrokenEvidence for all else that is wrong with it."""
     try:
-        meta, arrays = _read(path)
+        packed, arrays = archive.unpack(path, "evidence")
+        meta = msgspec.json.decode(packed, type=Meta)
         _check(meta, arrays)
     except FileNotFoundError:
         raise
-    except DAMAGE as error:
+    except archive.DAMAGE as error:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise BrokenEvidence(f"{path}: no whole evidence ({words or type(error).__name__})") from None
     return Stored(meta=meta, arrays=arrays)
-
-
-def _read(path: Path) -> tuple[Meta, dict[str, NDArray[Any]]]:
-    """Every member is read whole first, for only then has its checksum been compared."""
-    if path.stat().st_size > LARGEST_BYTES:
-        raise ValueError(f"{path.stat().st_size} bytes are larger than any evidence")
-    arrays: dict[str, NDArray[Any]] = {}
-    with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > LARGEST_BYTES:
-            raise ValueError("unpacked it is larger than any evidence")
-        for member in archive.infolist():
-            content = io.BytesIO(archive.read(member))
-            arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(
-                content, allow_pickle=False
-            )
-    packed = arrays.pop("meta", None)
-    if packed is None:
-        raise ValueError("it has no meta: not written by tocsin")
-    return msgspec.json.decode(packed.tobytes(), type=Meta), arrays
 
 
 def _check(meta: Meta, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from agent.alerts import About, Alert, Event
+from models import archive
 
 LARGEST_BYTES = 16 * 2**20  # of a file worth reading: thousands of alerts
 
@@ -111,16 +111,7 @@ class Standing:
         """Where anything has changed. Raises OSError."""
         if not self._changed:
             return
-        beside = self.path.with_name(f"{self.path.name}.new")
-        with open(beside, "wb") as file:
-            # Not msgspec's own encoder, which makes null of an infinite level.
-            file.write(json.dumps(msgspec.to_builtins(list(self._entries.values()))).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        # Not msgspec's own encoder, which makes null of an infinite level.
+        content = json.dumps(msgspec.to_builtins(list(self._entries.values())))
+        archive.replace(self.path, content.encode())
         self._changed = False

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models import archive
 from models.calibration import Calibration
 from models.detector import Learned
 from models.drift import NAMES as DRIFT
@@ -33,19 +29,6 @@ STREAMING = (
     *DRIFT,
 )  # arrays that move on with every row
 SPREAD = "spread"  # 5, 50 and 95 % of each column of what was learned from: for explanations, and no part of the model
-LARGEST_BYTES = 64 * 2**20  # of a file worth reading
-DAMAGE = (  # what a damaged zip, and a sound one that holds no baseline, make of being read
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    msgspec.MsgspecError,
-)
 
 
 class BaselineError(Exception):
@@ -142,23 +125,13 @@ def save(path: Path, baseline: Baseline, belongs_to: Mapping[str, str]) -> None:
         },
         origin=baseline.origin,
     )
-    content = io.BytesIO()
-    arrays: dict[str, Any] = {"meta": np.frombuffer(msgspec.json.encode(meta), np.uint8)}
-    for name, part in baseline.parts.items():
-        arrays.update({_member(name, array): values for array, values in part.arrays.items()})
-    np.savez(content, **arrays)
+    arrays = {
+        _member(name, array): values
+        for name, part in baseline.parts.items()
+        for array, values in part.arrays.items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    with open(beside, "wb") as file:
-        file.write(content.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    archive.replace(path, archive.pack(meta, arrays))
 
 
 def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
@@ -168,7 +141,7 @@ def load(path: Path, belongs_to: Mapping[str, str]) -> Baseline:
         meta, arrays = _read(path)
     except FileNotFoundError:
         raise
-    except DAMAGE as error:
+    except archive.DAMAGE as error:
         raise BrokenBaseline(f"{path}: not a whole baseline ({error})") from None
     differences = [
         f"{key} was {meta.belongs_to.get(key, 'not set')}, is now {belongs_to.get(key, 'not set')}"
@@ -197,19 +170,7 @@ def _member(part: str, array: str) -> str:
 
 
 def _read(path: Path) -> tuple[Meta, dict[str, NDArray[Any]]]:
-    """What the file holds. Every member is read whole first, for only then has its checksum been compared."""
-    if path.stat().st_size > LARGEST_BYTES:
-        raise ValueError(f"{path.stat().st_size} bytes are larger than any baseline")
-    arrays: dict[str, NDArray[Any]] = {}
-    with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > LARGEST_BYTES:
-            raise ValueError("unpacked it is larger than any baseline")
-        for member in archive.infolist():
-            content = io.BytesIO(archive.read(member))
-            arrays[member.filename.removesuffix(".npy")] = np.lib.format.read_array(
-                content, allow_pickle=False
-            )
-    packed = arrays.pop("meta").tobytes()
+    packed, arrays = archive.unpack(path, "baseline")
     found = msgspec.json.decode(packed, type=Version).format
     if found != FORMAT:
         raise ForeignBaseline(f"{path}: format {found}, this version reads {FORMAT}: learn again")

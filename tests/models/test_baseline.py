@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import baseline as baselines
+from models.archive import LARGEST_BYTES
 from models.baseline import (
     FORMAT,
     Baseline,
@@ -204,7 +205,7 @@ def test_what_is_no_baseline_is_called_broken(content: bytes, tmp_path: Path) ->
 def test_an_oversized_file_is_not_even_read(tmp_path: Path) -> None:
     path = tmp_path / "pump.npz"
     with path.open("wb") as file:
-        file.truncate(baselines.LARGEST_BYTES + 1)
+        file.truncate(LARGEST_BYTES + 1)
     with pytest.raises(BrokenBaseline, match="larger than any baseline"):
         load(path, BELONGS_TO)
 
