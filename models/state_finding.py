@@ -12,16 +12,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.states import ALONE, MOST, QUICKEST, Candidate, Doubles, Labels, States
+from models.states import ALONE, Candidate, Doubles, Labels, States
 from models.window import Array
 
+MOST = 6  # states
+QUICKEST = 5  # rows in a state before it is believed
 CLEAR = 1.5  # a gap is clear when it is so many times as wide as the values on either side are spread (q05 to q95)
 IN_GAP = 0.01  # share of rows that may lie in a gap: those seen on the way from one side to the other
 APART = 2  # smallest steps of a channel by which values must be spread at least, so that steps are no gaps
-MARGIN, LINGER = (
-    0.25,
-    0.1,
-)  # of the gap to the nearest state: how far a box reaches beyond its rows, and is left later
+# Of the gap to the nearest state: how far a box reaches beyond its rows, and is left later.
+MARGIN, LINGER = 0.25, 0.1
 OUTER = 0.005  # quantile of a state's rows that its box begins at
 RETURNS = 2  # changes to and fro before a channel that is not known to drive the machine may tell its states
 

@@ -15,18 +15,6 @@ from numpy.typing import NDArray
 
 from models.window import Array
 
-MOST = 6  # states
-CLEAR = 1.5  # a gap is clear when it is so many times as wide as the values on either side are spread (q05 to q95)
-IN_GAP = 0.01  # share of rows that may lie in a gap: those seen on the way from one side to the other
-APART = 2  # smallest steps of a channel by which values must be spread at least, so that steps are no gaps
-MARGIN, LINGER = (
-    0.25,
-    0.1,
-)  # of the gap to the nearest state: how far a box reaches beyond its rows, and is left later
-OUTER = 0.005  # quantile of a state's rows that its box begins at
-ALONE = 0.1  # of its value, how far the box of an only state reaches, if its rows are spread less
-RETURNS = 2  # changes to and fro before a channel that is not known to drive the machine may tell its states
-QUICKEST = 5  # rows in a state before it is believed
 NOTHING = 0.005  # of the largest value among the states: shown as 0
 ALONE = 0.1  # of its value, how far the box of a state reaches that no gap tells from others
 NOISES = 3.0  # standard deviations of the difference between neighbours
@@ -145,9 +133,6 @@ class States:
         if len(values) > 1:
             reach = np.maximum(reach, NOISES * np.diff(values, axis=0).std(axis=0))
         return reach
-
-    def with_settle(self, settle: Sequence[int]) -> States:
-        return replace(self, settle=tuple(settle))
 
     @property
     def rounded(self) -> States:

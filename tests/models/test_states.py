@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.state_finding import find, settling
+from models.state_finding import QUICKEST, find, settling
 from models.state_tracker import GLITCH_ROWS, Mark, Segment, Tracker
-from models.states import QUICKEST, Candidate, States, declared, restored
+from models.states import Candidate, States, declared, restored
 from models.window import Array
 
 SPEED, LOAD, HEAT = Candidate(0, "speed", "Hz"), Candidate(1, "load", "%"), Candidate(2, "temperature", "Cel")
@@ -112,7 +113,7 @@ def test_a_switch_that_flutters_tells_no_states() -> None:
 
 def test_rows_on_the_way_and_those_that_settle_are_not_judged() -> None:
     rows = machine(DAY, seed=1)
-    states = taught(machine(DAY)).with_settle((20, 20, 20))
+    states = replace(taught(machine(DAY)), settle=(20, 20, 20))
     found = labels(tracker(states), rows)
     edges = np.cumsum([leg[2] for leg in DAY]) - 1
     for edge, before, after in zip(edges, (0, 1, 2, 0), (1, 2, 0, 1), strict=False):
@@ -241,7 +242,7 @@ def test_after_a_gap_a_state_must_settle_again() -> None:
 
 
 def test_what_a_baseline_keeps_of_states_is_all_of_them() -> None:
-    states = taught(machine(DAY)).with_settle((7, 20, 30))
+    states = replace(taught(machine(DAY)), settle=(7, 20, 30))
     again = restored(states.arrays(), (SPEED, LOAD, HEAT), ())
     for name in ("low", "high", "centre", "margin", "linger"):
         np.testing.assert_array_equal(getattr(again, name), getattr(states, name))
