@@ -157,13 +157,15 @@ class Judge:
         if self.armed:
             self.head.seat = bank.seat(self.head)
 
-    def take(self, times: list[float], rows: Array, fresh: bool) -> Job | None:
-        """What these rows give its bank to score; None while too few have come since the stream broke."""
+    def hand(self, times: list[float], rows: Array, fresh: bool) -> list[Job]:
+        """What these rows give its bank to score, in pieces between which the head may be moved; nothing while too few
+        have come since the stream broke."""
         self._broken |= fresh
         job = self.head.take(times, rows, fresh)
-        if job is not None:
-            job.fresh, self._broken = self._broken, False
-        return job
+        if job is None:
+            return []
+        job.fresh, self._broken = self._broken, False
+        return self._cut(job)
 
     def learned(self) -> Learned:
         """What it judges by, with what streams on as it stands now."""
@@ -205,7 +207,7 @@ class Judge:
         """Deviations of normal movement; 0 where none is set."""
         return 0.0 if self._drift is None else self._drift.limit
 
-    def cut(self, job: Job) -> list[Job]:
+    def _cut(self, job: Job) -> list[Job]:
         """A job that is to be scored, in pieces that end where the head may be moved: at counted rows."""
         count, first = len(job.times), 0
         if self._follower is None or self._drift is None or count < self._uncut:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.account import PLAIN
 from agent.alerts import (
     ABOUT,
     About,
@@ -18,34 +17,31 @@ from agent.alerts import (
     Event,
     Happening,
     Model,
-    Moved,
     Plan,
     Rule,
     advance,
     happened,
     interrupted,
 )
-from agent.budget import Aim, Budget, together
-from agent.creeping import CREEPING, crept_far, in_words
-from agent.diagnosis import NOTHING, Diagnosis
-from agent.evidence import Evidence, Scene, evidence_name
+from agent.budget import Aim, Budget
+from agent.creeping import CREEPING
+from agent.diagnosis import Diagnosis
+from agent.evidence import Evidence, Scene
 from agent.judge import Judge
-from agent.operating import PART, Operating, StatePlan, StateStatus
+from agent.operating import Operating, StatePlan, StateStatus
 from agent.signal import Signal
+from agent.teller import Teller
 from agent.witness import Witness, witness_of
 from models.baseline import GUARD, Baseline
 from models.calibration import Calibration
-from models.detector import Bank, Head, Job, Learned, LearningError, Shift
+from models.detector import Bank, Head, Job, Learned, LearningError
 from models.drift import Crept, DriftPlan
 from models.features import Features
 from models.session import digest
-from models.window import Array, Windower
+from models.window import Windower
 from sensors.base import Reading
 
-MOST_MOVED = 8  # features named in an event
-LEAST_SHARE, JUMP_SHARE = 0.05, 0.5  # of the score, for a feature to be named
 LOST = Rule(on_delay_s=0.0, off_delay_s=0.0)  # the tracker waits for long enough
-FAULT_SIGMA = 6.0  # a fault frequency this far above normal names the fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +59,8 @@ class Status:
     notes: tuple[str, ...]
     operating: str  # the operating state the machine is in; "" between two, and where it has only one
     states: tuple[StateStatus, ...]  # the operating states that are known; () where there is only one
-    faults: tuple[
-        tuple[str, str, float], ...
-    ]  # of the signal: kind, channel or "" for all, Unix seconds it began
+    # Of the signal: kind, channel or "" for all, Unix seconds it began.
+    faults: tuple[tuple[str, str, float], ...]
 
 
 class Monitor:
@@ -120,25 +115,23 @@ class Monitor:
                 drift=drift,
             )
 
-        self._judge = judge(head, learn_rows)  # of all it sees, while no states are told apart
-        self._states: Operating | None = None
-        if states is not None and another is not None:
-            self._states = Operating(states, lambda rows: judge(another(), rows))
-            self._judge.divide = self._states.divide
+        self._states = Operating(
+            judge(head, learn_rows),
+            states if another is not None else None,
+            lambda rows: judge((another or (lambda: head))(), rows),
+        )
+        self._teller = Teller(name, sensor, plan, features.columns, scene, diagnosis, seq)
         self.baseline: Baseline | None = None
         self.unsaved = False  # a baseline was learned and nobody has saved it yet
         self.budget = budget
         self.alerts: dict[About, Alert] = {about: Alert() for about in ABOUT}
         self.witness: Witness | None = None
-        self._scene, self._device = scene, ""
+        self._scene = scene
         self.diagnosis = diagnosis
         self.signal = signal
         self.listener: Callable[[Job, Sequence[float]], None] | None = None  # hears of all that is scored
         self.level = math.nan
-        self.seq = seq
         self.rows = self.windows = 0
-        self._fresh = True
-        self._model: Model | None = None
         if baseline is not None:
             self.arm(baseline)
 
@@ -151,7 +144,7 @@ class Monitor:
         checked = values
         if self.signal is not None:
             checked = self.signal.check(reading.time, reading.rate_hz, values)
-        jobs, pieces = [], []
+        jobs, pieces = list[Job](), []
         if self.diagnosis is not None:
             self.diagnosis.begin()
         for windows in self._windower.push(reading.time, reading.rate_hz, checked):
@@ -161,32 +154,16 @@ class Monitor:
                 pieces.append((times, rows))
             if self.diagnosis is not None:
                 self.diagnosis.hear(times, rows)
-            self._fresh |= windows.fresh
-            if self._divided is None and not self._judge.armed:
-                used = self._study(times, rows)
-                if used == len(times):  # as always while it goes on learning
-                    continue
-                times, rows = times[used:], rows[used:]
-            fresh, self._fresh = self._fresh, False
-            if self._divided is not None:
-                jobs += self._by_state(self._divided, times, rows, fresh)
-                continue
-            job = self._judge.take(times, rows, fresh)
-            if job is not None:
-                jobs += self._judge.cut(job)
+            jobs += self._states.hand_out(times, rows, windows.fresh)
+        if self._states.grown:
+            self._learned()
         if self.witness is not None:
             self.witness.hear(reading.time, reading.rate_hz, values, pieces, len(jobs))
         return jobs
 
-    def _by_state(self, states: Operating, times: list[float], rows: Array, fresh: bool) -> list[Job]:
-        jobs = states.hand_out(times, rows, fresh)
-        if states.grown:
-            self._set_out_by_state(states)
-        return [piece for job in jobs for piece in self._judge_of(job).cut(job)]
-
     def settle(self, job: Job) -> list[Event]:
         """The events that a scored job brings, in the order of time, and what else there is to tell by then."""
-        judge, events = self._judge_of(job), list[Event]()
+        judge, events = self._states.judge_of(job), list[Event]()
         if job.fresh:
             self.alert = interrupted(self.alert)
             judge.interrupted()
@@ -233,9 +210,10 @@ class Monitor:
             kind = happened(alert, after)
             alert = after
             if kind is not None:
-                events.append(self._event(kind, alert, level, judge, job, i))
+                state = self._states.name_of(judge)
+                events.append(self._teller.scored(kind, alert, level, judge, job, i, state))
                 if self.witness is not None and kind != "flooded":
-                    marks.append((i - first, self._evidence(events[-1], judge, job, i)))
+                    marks.append((i - first, self._teller.evidence(events[-1], judge, job, i)))
         self.alert = alert
         if self.witness is not None:
             self.witness.judge(job.times[first:last], levels, marks, done=last == len(job.times))
@@ -243,49 +221,24 @@ class Monitor:
 
     def _creep(self, judge: Judge, crept: Crept, time: float) -> list[Event]:
         """How far normal has crept in one operating state; the alert is of all of them."""
-        before, level = self.alerts["creeping"], max(each.crept for each in self._judges)
-        after = self.alerts["creeping"] = advance(before, CREEPING, level, time)
-        kind = happened(before, after)
+        level = max(each.crept for each in self._states.judges)
+        kind, alert = self._turn("creeping", CREEPING, level, time)
         if kind is None:
             return []
-        self.seq += 1
-        told = kind != "cleared"
-        event = Event(
-            kind=kind,
-            monitor=self.name,
-            time=time,
-            seq=self.seq,
-            alert=after,
-            level=level,
-            moved=crept_far(crept, self._features.columns) if told else (),
-            model=self._model,
-            plan=self.plan,
-            sensor=self.sensor,
-            about="creeping",
-            note=in_words(crept, judge.drift_limit) if told else "",
-        )
-        return [event]
+        return [self._teller.crept(kind, alert, level, crept, time, judge.drift_limit)]
 
-    @property
-    def _judges(self) -> Iterable[Judge]:
-        return [self._judge] if self._divided is None else self._divided.judges.values()
+    def _turn(self, about: About, rule: Rule, level: float, time: float) -> tuple[Happening | None, Alert]:
+        """One of the alerts after one more level, and what others should hear of that."""
+        before = self.alerts[about]
+        after = self.alerts[about] = advance(before, rule, level, time)
+        return happened(before, after), after
 
-    # Operating states.
-
-    @property
-    def _divided(self) -> Operating | None:
-        """The operating states, once they are told apart."""
-        return self._states if self._states is not None and self._states.tracker is not None else None
-
-    def _judge_of(self, job: Job) -> Judge:
-        if self._divided is None:
-            return self._judge
-        return next(judge for judge in self._divided.judges.values() if judge.head is job.head)
+    # What no score brings.
 
     @property
     def tells_from(self) -> float:
         """Time of the first that `tell` has to say; infinity while there is nothing."""
-        lost = self._states.told[0].time if self._states is not None and self._states.told else math.inf
+        lost = self._states.told[0].time if self._states.told else math.inf
         return lost if self.signal is None else min(lost, self.signal.waits_from)
 
     def tell(self, until: float = math.inf) -> list[Event]:
@@ -297,46 +250,31 @@ class Monitor:
                 for turn in self.signal.turns(time):
                     self.alerts["signal"] = turn.alert
                     events.append(
-                        self._plain("signal", turn.kind, turn.alert, turn.time, turn.note, turn.fault)
+                        self._teller.plain("signal", turn.kind, turn.alert, turn.time, turn.note, turn.fault)
                     )
                 continue
-            assert self._states is not None
             _, lost, words = self._states.told.pop(0)
-            before = self.alerts["state"]
-            self.alerts["state"] = after = advance(before, LOST, 1.0 if lost else 0.0, time)
-            kind = happened(before, after)
+            kind, alert = self._turn("state", LOST, 1.0 if lost else 0.0, time)
             if kind is not None:
-                events.append(self._plain("state", kind, after, time, words))
+                events.append(self._teller.plain("state", kind, alert, time, words))
         return events
 
-    def _plain(
-        self, about: About, kind: Happening, alert: Alert, time: float, note: str, fault: str = ""
-    ) -> Event:
-        """One that no score has brought."""
-        self.seq += 1
-        return Event(
-            kind=kind,
-            monitor=self.name,
-            time=time,
-            seq=self.seq,
-            alert=alert,
-            level=alert.level,
-            moved=(),
-            model=None,
-            plan=self.plan,
-            sensor=self.sensor,
-            about=about,
-            note=note,
-            fault=fault,
-        )
+    @property
+    def seq(self) -> int:
+        """The number of the last event."""
+        return self._teller.seq
+
+    def number(self) -> int:
+        """That of the next, for one that is not made here."""
+        return self._teller.number()
 
     def resume(self, alert: Alert) -> bool:
         """Go on with an alert about the machine's state that an earlier run has raised; False where nothing can end
         it."""
-        if self._divided is None or self._divided.tracker is None:
+        if self._states.tracker is None:
             return False
         self.alerts["state"] = alert
-        self._divided.tracker.told = True
+        self._states.tracker.told = True
         return True
 
     @property
@@ -350,24 +288,13 @@ class Monitor:
 
     # Learning.
 
-    def _study(self, times: list[float], rows: Array) -> int:
-        """Learn; how many rows that took."""
-        judge, fresh = self._judge, self._fresh
-        self._fresh = False
-        used = judge.study(times, rows, fresh)
-        if self._divided is not None:
-            self._set_out_by_state(self._divided)
-        elif judge.armed:
-            assert judge.origin is not None
-            self._set_out(
-                Baseline(
-                    parts={"": judge.learned(), **self._usual()},
-                    origin=judge.origin,
-                    detector=self.head.detector,
-                )
-            )
-            self.unsaved = self._fresh = True
-        return used
+    def _learned(self) -> None:
+        """Set out with what was learned by now."""
+        self._states.grown = False
+        if self.armed:
+            parts = {**self._states.parts(), **self._usual()}
+            self._set_out(Baseline(parts=parts, origin=self._states.origin(), detector=self.head.detector))
+            self.unsaved = True
 
     def arm(self, baseline: Baseline) -> None:
         """Judge by this baseline from now on. Raises LearningError when it does not fit."""
@@ -376,15 +303,8 @@ class Monitor:
                 self.signal.guard.arm(baseline.parts[GUARD].arrays)
             except (KeyError, ValueError) as error:
                 raise LearningError(f"what is usual of its channels cannot be read ({error})") from None
-        if PART in baseline.parts:
-            if self._states is None:
-                raise LearningError("it tells operating states apart, and this monitor does not")
-            self._states.arm(baseline.parts, baseline.origin)
-            self._judge.learner = None
-        else:
-            self._judge.arm(baseline.learned, baseline.origin)
+        self._states.arm(baseline.parts, baseline.origin)
         self._set_out(baseline)
-        self._fresh = True
 
     def _usual(self) -> dict[str, Learned]:
         """The guard's part of a baseline, once it has learned what is usual."""
@@ -394,54 +314,41 @@ class Monitor:
     def _set_out(self, baseline: Baseline) -> None:
         graph = self.head.graph
         self.baseline = baseline
-        self._model = Model(
+        self._teller.model = Model(
             self.head.detector,
             graph,
             baseline.digest(digest(graph) + self.belongs_to.get("model", "")),
             self.plan.variant,
         )
 
-    def _set_out_by_state(self, states: Operating) -> None:
-        """With what the states' judges have learned by now."""
-        states.grown = False
-        if states.armed:
-            parts = {**states.parts(), **self._usual()}
-            self._set_out(Baseline(parts=parts, origin=states.origin(), detector=self.head.detector))
-            self.unsaved = True
-
     def join(self, bank: Bank) -> None:
         """Be scored by this bank from now on."""
-        self._judge.join(bank)
-        if self._states is not None:
-            self._states.join(bank)
+        self._states.join(bank)
 
     @property
     def model(self) -> Model | None:
         """What scores; None while learning."""
-        return self._model
+        return self._teller.model
 
     @property
     def head(self) -> Head:
         """The detector's part of this monitor."""
-        return (self._judge if self._divided is None else self._divided.current).head
+        return self._states.current.head
 
     @property
     def aim(self) -> Aim:
         """Where the budget puts the edge of normal; with several operating states, in the one the machine is in, and
         what to expect of all of them."""
-        if self._divided is None:
-            return self._judge.aim
-        judges = [judge.aim for judge in self._divided.judges.values() if judge.armed]
-        return together(self._divided.current.aim, judges)
+        return self._states.aim
 
     def aim_of(self, job: Job) -> Aim:
         """Where the budget puts the edge for these rows."""
-        return self._judge_of(job).aim
+        return self._states.judge_of(job).aim
 
     @property
     def rule(self) -> Rule:
         """Of its alert, as the budget has it."""
-        return (self._judge if self._divided is None else self._divided.current).rule
+        return self._states.current.rule
 
     # What others see.
 
@@ -458,110 +365,44 @@ class Monitor:
 
     @property
     def armed(self) -> bool:
-        return self._judge.armed if self._divided is None else self._divided.armed
+        return self._states.armed
 
     @property
     def commissioned(self) -> bool:
         """Whether it knows how far normal has crept."""
-        return any(judge.commissioned for judge in self._judges)
+        return any(judge.commissioned for judge in self._states.judges)
 
     @property
     def learning(self) -> tuple[int, int]:
         """Rows still missing, rows needed; (0, n) once armed."""
-        if self.armed:
-            return 0, 0
-        judges = [self._judge] if self._divided is None else self._divided.judges.values()
-        learners = [judge.learner for judge in judges if judge.learner is not None]
-        return min(((learner.missing, learner.needed) for learner in learners), default=(0, 0))
+        return self._states.learning
 
     def current_baseline(self) -> Baseline | None:
         """The baseline with the streaming state as it stands now; None while learning."""
         if self.baseline is None:
             return None
-        states = self._divided
-        parts = {"": self._judge.learned()} if states is None else states.parts()
-        parts = {**parts, **self._usual()}
+        parts = {**self._states.parts(), **self._usual()}
         return Baseline(parts=parts, origin=self.baseline.origin, detector=self.baseline.detector)
 
     def status(self) -> Status:
         """A snapshot for the state topic."""
-        needs = "" if self._divided is None else self._divided.needs(self._unit)
-        if self._judge.learner is not None:
-            needs = f"needs {self._judge.learner.missing} more {self._unit}"
-            if self._judge.refusal:
-                needs += f" (last try: {self._judge.refusal})"
         return Status(
             health="armed" if self.armed else "learning",
             level=self.level,
             alert=self.alert,
-            needs=needs,
+            needs=self._states.needs(self._unit),
             rows=self.rows,
             windows=self.windows,
             missing=self._windower.missing,
             restarts=self._windower.restarts,
             notes=self.baseline.origin.notes if self.baseline is not None else (),
-            operating="" if self._divided is None else self._divided.name,
-            states=() if self._divided is None else self._divided.states(),
+            operating=self._states.name,
+            states=self._states.states(),
             faults=() if self.signal is None else tuple(self.signal.faults),
-        )
-
-    def _event(
-        self, kind: Happening, alert: Alert, level: float, judge: Judge, job: Job, index: int
-    ) -> Event:
-        self.seq += 1
-        moved: tuple[Moved, ...] = ()
-        if kind != "cleared":
-            shifts = job.head.explain(job, index)
-            measures = self._scene.measures if self._scene is not None else PLAIN
-            moved = self._moved(shifts, judge.shares(job, index, shifts, measures))
-        found = (
-            NOTHING if self.diagnosis is None or kind == "flooded" else self.diagnosis.find(job.times[index])
-        )
-        return Event(
-            kind=kind,
-            monitor=self.name,
-            time=job.times[index],
-            seq=self.seq,
-            alert=alert,
-            level=level,
-            moved=moved,
-            model=self._model,
-            plan=self.plan,
-            sensor=self.sensor,
-            fault=found.fault if kind != "cleared" else "",
-            confidence=found.confidence if kind != "cleared" else None,
-            zone=found.zone,
-            diagnosis=found.words if kind != "cleared" else "",
-            evidence=evidence_name(self._device, self.name, "machine", kind, alert, job.times[index]),
-            operating="" if self._divided is None else self._divided.name_of(judge),
         )
 
     def remember(self, device: str, memory_bytes: int | None = None) -> None:
         """Name the evidence in events, as of this device; keep it too, where there is memory for it."""
-        self._device = device
+        self._teller.device = device
         if self._scene is not None and memory_bytes is not None:
             self.witness = witness_of(self._scene, memory_bytes)
-
-    def _evidence(self, event: Event, judge: Judge, job: Job, index: int) -> Evidence | None:
-        """What to keep for an event; None for one that ends an alert."""
-        if event.kind == "cleared" or self._scene is None:
-            return None
-        told, scene = judge.account(job, index, self._scene)
-        return Evidence(event.evidence, event, told, scene)
-
-    def _moved(self, shifts: Sequence[Shift], shares: Sequence[float]) -> tuple[Moved, ...]:
-        """The columns that matter, the first the most; a fault that stands out is named before its symptoms."""
-        columns = self._features.columns
-        kept = [shift for shift in shifts if shift.share >= (JUMP_SHARE if shift.jump else LEAST_SHARE)]
-        faults = [shift for shift in shifts if columns[shift.column].fault and shift.sigma >= FAULT_SIGMA]
-        if faults:
-            named = max(faults, key=lambda shift: shift.sigma)
-            kept = [named, *(shift for shift in kept if shift is not named)]
-        moved, share_of = [], {shift.column: share for shift, share in zip(shifts, shares, strict=True)}
-        for shift in kept[:MOST_MOVED]:
-            share = share_of[shift.column]
-            column, value, normal = columns[shift.column], shift.value, shift.normal
-            if column.logarithm:
-                value, normal = math.exp(value), math.exp(normal)
-            moved.append(Moved(column.name, column.channel, shift.sigma, value, normal, column.unit, share))
-        return tuple(moved)

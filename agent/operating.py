@@ -1,15 +1,16 @@
-"""A monitor's operating states: which one the machine is in, and a judge for each. No threads, no clock, no input or
-output."""
+"""A machine's operating states with a judge for each, or one judge of all where they are not told apart. No threads, no
+clock, no input or output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
+from agent.budget import Aim, together
 from agent.judge import Judge
 from models.baseline import Origin
 from models.calibration import Calibration
@@ -20,10 +21,8 @@ from models.state_tracker import Segment, Tracker
 from models.states import Bounds, Candidate, States, declared, restored
 from models.window import Array
 
-PART, STATE = (
-    "states",
-    "state:",
-)  # names of a baseline's parts: where the states lie, and what each has learned
+# Names of a baseline's parts: where the states lie, what each has learned, and the only one where there are none.
+PART, STATE, ALL = "states", "state:", ""
 
 Standing = Literal["judged", "learning", "between", "unknown"]
 
@@ -98,21 +97,36 @@ class StateStatus:
 
 
 class Operating:
-    """The states that were found, with their judges; before that nothing."""
+    """Hands each row to the judge of the state that the machine is in. Until states are told apart, and where the
+    machine has only one, that is one judge of all."""
 
-    def __init__(self, plan: StatePlan, judge: Callable[[int], Judge]) -> None:
-        """`judge` makes one for a state, that learns from so many rows."""
-        self.plan, self._judge = plan, judge
-        self.tracker: Tracker | None = None
-        self.judges: dict[int, Judge] = {}
+    def __init__(self, all_: Judge, plan: StatePlan | None, another: Callable[[int], Judge]) -> None:
+        """`all_` judges all, and its lesson is looked through for states as `plan` says (None: there are none);
+        `another` makes a judge for a state, that learns from so many rows."""
+        self._all, self._plan, self._another = all_, plan, another
+        if plan is not None:
+            all_.divide = self._divide
+        self.tracker: Tracker | None = None  # once states are told apart
+        self._judges: dict[int, Judge] = {}
         self.told: list[Told] = []  # what nobody has been told yet
         self.grown = False  # a judge has learned, or a state was added, since this was last set to False
+        self._fresh = True  # what comes next follows nothing that was judged
         self._bank: Bank | None = None
         self._latest: Array = np.empty(0, np.float32)  # the newest row
 
+    @property
+    def plan(self) -> StatePlan:
+        """Of the states that are told apart."""
+        assert self._plan is not None
+        return self._plan
+
+    @property
+    def judges(self) -> Collection[Judge]:
+        return (self._all,) if self.tracker is None else self._judges.values()
+
     # Learning.
 
-    def divide(self, learner: Learner) -> bool:
+    def _divide(self, learner: Learner) -> bool:
         """Find states in what was collected, and let the judge of each learn from its rows; False where there is one
         state only, for which nobody asked."""
         times, rows, starts = learner.collected
@@ -135,7 +149,7 @@ class Operating:
         return True
 
     def _seat(self, state: int, rows: int) -> Judge:
-        judge = self.judges[state] = self._judge(rows)
+        judge = self._judges[state] = self._another(rows)
         judge.visits = True
         if self._bank is not None:
             judge.join(self._bank)
@@ -144,15 +158,36 @@ class Operating:
     def join(self, bank: Bank) -> None:
         """Be scored by this bank from now on."""
         self._bank = bank
-        for judge in self.judges.values():
+        for judge in self.judges:
             judge.join(bank)
+
+    @property
+    def learning(self) -> tuple[int, int]:
+        """Rows still missing until it can judge anything, and rows needed; (0, n) once armed."""
+        if self.armed:
+            return 0, 0
+        learners = [judge.learner for judge in self.judges if judge.learner is not None]
+        return min(((learner.missing, learner.needed) for learner in learners), default=(0, 0))
 
     # Judging.
 
     def hand_out(self, times: list[float], rows: Array, fresh: bool) -> list[Job]:
-        """Each row to the judge of its state: what is to be scored."""
-        assert self.tracker is not None
-        segments, marks = self.tracker.push(rows, fresh)
+        """Each row to the judge of its state: what is to be scored, in pieces between which a head may be moved."""
+        fresh |= self._fresh
+        self._fresh = False
+        if self.tracker is None and not self._all.armed:
+            used = self._all.study(times, rows, fresh)
+            times, rows, fresh = times[used:], rows[used:], self._all.armed
+            self.grown |= self._all.armed
+            if not times:
+                self._fresh = fresh
+                return []
+        if self.tracker is None:
+            return self._all.hand(times, rows, fresh)
+        return self._by_state(self.tracker, times, rows, fresh)
+
+    def _by_state(self, tracker: Tracker, times: list[float], rows: Array, fresh: bool) -> list[Job]:
+        segments, marks = tracker.push(rows, fresh)
         self._latest = rows[-1]
         for mark in marks:
             if mark.kind == "grown":
@@ -160,23 +195,27 @@ class Operating:
             else:
                 lost = mark.kind == "lost"
                 self.told.append(Told(times[mark.row], lost, self._where(rows[mark.row]) if lost else ""))
-        jobs = []
+        jobs: list[Job] = []
         for segment in segments:
             whole = segment.stop - segment.start == len(rows)
             own = slice(segment.start, segment.stop)
-            job = self._hand(segment, times if whole else times[own], rows if whole else rows[own])
-            if job is not None:
-                jobs.append(job)
+            jobs += self._hand(segment, times if whole else times[own], rows if whole else rows[own])
         return jobs
 
-    def _hand(self, segment: Segment, times: list[float], rows: Array) -> Job | None:
-        judge = self.judges.get(segment.state) or self._seat(segment.state, self.plan.later)
+    def _hand(self, segment: Segment, times: list[float], rows: Array) -> list[Job]:
+        judge = self._judges.get(segment.state) or self._seat(segment.state, self.plan.later)
         fresh = segment.fresh
         if not judge.armed:
             used = judge.study(times, rows, fresh)
             self.grown |= judge.armed
             times, rows, fresh = times[used:], rows[used:], True
-        return judge.take(times, rows, fresh) if times else None
+        return judge.hand(times, rows, fresh) if times else []
+
+    def judge_of(self, job: Job) -> Judge:
+        """Who is to judge what was scored."""
+        if self.tracker is None:
+            return self._all
+        return next(judge for judge in self._judges.values() if judge.head is job.head)
 
     def _where(self, row: Array) -> str:
         """ "speed 12 Hz, load 40 %"."""
@@ -190,40 +229,48 @@ class Operating:
     @property
     def armed(self) -> bool:
         """Whether any state has a baseline."""
-        return any(judge.armed for judge in self.judges.values())
+        return any(judge.armed for judge in self.judges)
 
     @property
     def standing(self) -> Standing:
         """Whether what the machine does now is judged."""
         assert self.tracker is not None
-        judge = self.judges.get(self.tracker.current)
+        judge = self._judges.get(self.tracker.current)
         if self.tracker.current >= 0:
             return "judged" if judge is not None and judge.armed else "learning"
         return "unknown" if self.tracker.unknown else "between"
 
     @property
     def name(self) -> str:
-        """Of the state the machine is in; "" between states."""
-        assert self.tracker is not None
-        return self.tracker.states.name(self.tracker.current) if self.tracker.current >= 0 else ""
+        """Of the state the machine is in; "" between states, and where it has only one."""
+        if self.tracker is None or self.tracker.current < 0:
+            return ""
+        return self.tracker.states.name(self.tracker.current)
 
     def name_of(self, judge: Judge) -> str:
-        """Of the state that it judges."""
-        assert self.tracker is not None
-        state = next(state for state, known in self.judges.items() if known is judge)
+        """Of the state that it judges; "" where that is all."""
+        if self.tracker is None:
+            return ""
+        state = next(state for state, known in self._judges.items() if known is judge)
         return self.tracker.states.name(state)
 
     @property
     def current(self) -> Judge:
         """Of the state the machine is in, or of the first that has a baseline."""
-        assert self.tracker is not None
-        armed = [judge for judge in self.judges.values() if judge.armed]
-        judge = self.judges.get(self.tracker.current)
-        return (
-            judge
-            if judge is not None and (judge.armed or not armed)
-            else (armed or [*self.judges.values()])[0]
-        )
+        if self.tracker is None:
+            return self._all
+        here = self._judges.get(self.tracker.current)
+        armed = [judge for judge in self.judges if judge.armed]
+        if here is not None and (here.armed or not armed):
+            return here
+        return (armed or list(self.judges))[0]
+
+    @property
+    def aim(self) -> Aim:
+        """Where the budget puts the edge of normal in the state the machine is in, and what to expect of all."""
+        if self.tracker is None:
+            return self._all.aim
+        return together(self.current.aim, [judge.aim for judge in self.judges if judge.armed])
 
     def states(self) -> tuple[StateStatus, ...]:
         """All that are known."""
@@ -231,7 +278,7 @@ class Operating:
             return ()
         found = []
         for state in range(self.tracker.states.count):
-            judge = self.judges.get(state)
+            judge = self._judges.get(state)
             missing = (
                 self.plan.least if judge is None else 0 if judge.learner is None else judge.learner.missing
             )
@@ -243,7 +290,11 @@ class Operating:
     def needs(self, unit: str) -> str:
         """Why what the machine does now is not judged; "" where it is."""
         if self.tracker is None:
-            return ""
+            learner = self._all.learner
+            if learner is None:
+                return ""
+            refused = f" (last try: {self._all.refusal})" if self._all.refusal else ""
+            return f"needs {learner.missing} more {unit}{refused}"
         standing = self.standing
         if standing == "learning":
             known = self.states()[self.tracker.current]
@@ -256,9 +307,10 @@ class Operating:
 
     def parts(self) -> dict[str, Learned]:
         """For a baseline."""
-        assert self.tracker is not None
+        if self.tracker is None:
+            return {ALL: self._all.learned()}
         found = {
-            f"{STATE}{state + 1}": judge.learned() for state, judge in self.judges.items() if judge.armed
+            f"{STATE}{state + 1}": judge.learned() for state, judge in self._judges.items() if judge.armed
         }
         arrays = self.tracker.states.arrays()
         arrays["rows"] = np.array([known.learned_rows for known in self.states()], np.float32)
@@ -267,8 +319,7 @@ class Operating:
 
     def origin(self) -> Origin:
         """What all judges have learned from."""
-        assert self.tracker is not None
-        known = [judge.origin for judge in self.judges.values() if judge.origin is not None]
+        known = [judge.origin for judge in self.judges if judge.origin is not None]
         notes = list(dict.fromkeys(note for origin in known for note in origin.notes))
         return Origin(
             rows=sum(origin.rows for origin in known),
@@ -281,9 +332,15 @@ class Operating:
 
     def arm(self, parts: Mapping[str, Learned], origin: Origin) -> None:
         """Judge by what a baseline holds. Raises LearningError when it does not fit."""
+        self._fresh = True
+        if PART not in parts:
+            self._all.arm(next(iter(parts.values())), origin)
+            return
+        if self._plan is None:
+            raise LearningError("it tells operating states apart, and this monitor does not")
         states = self.plan.restored(parts[PART].arrays)
         rows = parts[PART].arrays.get("rows", np.zeros(states.count, np.float32))
-        self.tracker, self.judges = self.plan.tracker(states), {}
+        self.tracker, self._judges, self._all.learner = self.plan.tracker(states), {}, None
         for state in range(states.count):
             learned = parts.get(f"{STATE}{state + 1}")
             judge = self._seat(state, self.plan.later)

@@ -376,8 +376,7 @@ class Road:
     def _next(self, monitor: str) -> int:
         """The next number of this monitor, also before it could be assembled."""
         if monitor in self._monitors:
-            self._monitors[monitor].seq += 1
-            return self._monitors[monitor].seq
+            return self._monitors[monitor].number()
         self._seqs[monitor] += 1
         return self._seqs[monitor]
 

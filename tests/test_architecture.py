@@ -34,6 +34,7 @@ PURE = (
     "agent.messages",
     "agent.payloads",
     "agent.sentences",
+    "agent.teller",
     "agent.witness",
 )
 CLOCK_THREADS = "time threading queue asyncio subprocess logging"

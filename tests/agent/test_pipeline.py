@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.alerts import Plan, Rule
-from agent.monitor import MOST_MOVED, Monitor
+from agent.monitor import Monitor
 from agent.pipeline import Pipeline
+from agent.teller import MOST_MOVED
 from models import baseline as baselines
 from models.baseline import Baseline, ForeignBaseline
 from models.bearing import Bearing

@@ -44,18 +44,18 @@ def mill() -> Array:
     return rows
 
 
-def everyone() -> list[Monitor]:
-    """Monitors of all shapes on two sensors."""
+def everyone(number: str = "") -> list[Monitor]:
+    """Monitors of all shapes on two sensors, their names followed by `number`."""
     quick = Rule(on_delay_s=0, off_delay_s=2, flood_per_hour=3)
     return [
-        monitor("all", width=4),
-        monitor("two", columns=[2, 0], rule=quick),
-        monitor("unsmoothed", columns=[1, 3], rule=quick, head=Mahalanobis(2, smooth=1)),
-        monitor("every third", columns=[3, 1], rule=quick, head=Mahalanobis(2, smooth=6, every=3)),
-        level("slow", columns=[1]),
-        level("slow two", columns=[0, 3]),
-        monitor("mill", "mill", width=1, rule=quick),
-        monitor("slow mill", "mill", width=1, rule=quick, head=Level(1), learn_rows=250),
+        monitor(f"all{number}", width=4),
+        monitor(f"two{number}", columns=[2, 0], rule=quick),
+        monitor(f"unsmoothed{number}", columns=[1, 3], rule=quick, head=Mahalanobis(2, smooth=1)),
+        monitor(f"every third{number}", columns=[3, 1], rule=quick, head=Mahalanobis(2, smooth=6, every=3)),
+        level(f"slow{number}", columns=[1]),
+        level(f"slow two{number}", columns=[0, 3]),
+        monitor(f"mill{number}", "mill", width=1, rule=quick),
+        monitor(f"slow mill{number}", "mill", width=1, rule=quick, head=Level(1), learn_rows=250),
     ]
 
 
@@ -118,11 +118,7 @@ def test_many_that_share_a_graph_say_each_what_one_says(
 ) -> None:
     """Some of them learn longer than others, so that not all are due."""
     pattern = everyone()[index].name
-    crowd = []
-    for i in range(copies):
-        one = everyone()[index]
-        one.name = f"{pattern} {i}"
-        crowd.append(one)
+    crowd = [everyone(f" {i}")[index] for i in range(copies)]
     crowd += [monitor(f"late {i}", columns=[i % 4, (i + 1) % 4], learn_rows=210 + 31 * i) for i in range(4)]
     crowd += [level(f"late level {i}", columns=[i % 4], learn_rows=230 + 17 * i) for i in range(4)]
     events = said(crowd, interleaved(list(range(23, ROWS, 23))))
