@@ -8,11 +8,12 @@ from typing import NoReturn
 
 from agent.alerts import Plan, Rule
 from agent.budget import Budget
-from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
+from agent.config import Config, ConfigError, SensorConfig
 from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape, default_detector, whose
 from agent.diagnosis import Diagnosis
 from agent.evidence import Column, Scene
 from agent.monitor import Monitor
+from agent.monitor_config import MonitorConfig
 from agent.quantities import Span
 from agent.signal import Signal
 from agent.state_plans import state_plan, told_by

@@ -12,10 +12,11 @@ import numpy as np
 
 from agent.assemble import make_sensor, shape_of
 from agent.checking import side_by_side
-from agent.config import Config, MonitorConfig
+from agent.config import Config
 from agent.detectors import Shape
 from agent.measure import CHUNK, START, Cost, Subject, measure
 from agent.memory import resident
+from agent.monitor_config import MonitorConfig
 from agent.offline import next_reading
 from agent.progress import Progress
 from agent.weight import MB, Load, WeighingError, Weight, weigh

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from agent.assemble import load_baseline, make_monitor, make_sensor, shape_of
-from agent.config import Config, ConfigError, MonitorConfig, SensorConfig
+from agent.config import Config, ConfigError, SensorConfig
 from agent.detectors import Shape
 from agent.messages import rfc3339
+from agent.monitor_config import MonitorConfig
 from agent.quantities import DURATION
 from models.baseline import BaselineError, BrokenBaseline
 from models.detector import LearningError

@@ -13,8 +13,9 @@ from agent.quantities import DURATION, Span
 from agent.yaml_lines import Located, Mistake, quoted, step
 
 if TYPE_CHECKING:  # the configuration itself imports us
-    from agent.config import BearingConfig, BrokerConfig, Config, MonitorConfig, SensorConfig
+    from agent.config import BrokerConfig, Config, SensorConfig
     from agent.detectors import Detector
+    from agent.monitor_config import BearingConfig, MonitorConfig
     from sensors.base import Sensor
 
 WIDEST_SPEEDS = 2.5  # between bounds further apart half or twice a speed is taken for it

@@ -13,8 +13,9 @@ import numpy as np
 
 from agent import bare
 from agent.assemble import make_monitor
-from agent.config import EvidenceConfig, MonitorConfig
+from agent.config import EvidenceConfig
 from agent.detectors import Shape
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.stopwatch import Clock, Split, own_cost, split, stopwatch
 from models.window import Array, Windows

@@ -11,8 +11,9 @@ import msgspec
 import yaml
 
 from agent.assemble import make_sensor
-from agent.config import Config, MonitorConfig, SensorConfig
+from agent.config import Config, SensorConfig
 from agent.forms import nearest
+from agent.monitor_config import MonitorConfig
 from agent.names import RESERVED, Name
 from sensors import registry
 from sensors.recording import Recording

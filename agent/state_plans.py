@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from agent.conditions import bounds
-from agent.config import ConfigError, MonitorConfig
+from agent.config import ConfigError
 from agent.detectors import DETECTORS, VIBRATION_WINDOWS, Shape
+from agent.monitor_config import MonitorConfig
 from agent.operating import StatePlan
 from agent.states_config import StatesConfig
 from agent.yaml_lines import Mistake

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from agent.forms import About, Frozen
 from agent.quantities import DURATION
 
-MOST = 6  # models.states.MOST, which costs numpy to import
+MOST = 6  # models.state_finding.MOST, which costs numpy to import
 
 
 class StatesConfig(Frozen, frozen=True, kw_only=True):

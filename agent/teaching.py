@@ -13,10 +13,11 @@ from types import TracebackType
 import msgspec
 
 from agent.assemble import baseline_path, load_baseline, make_monitor, make_sensor
-from agent.config import Config, MonitorConfig
+from agent.config import Config
 from agent.health import AlreadyRunning, Lock
 from agent.messages import rfc3339
 from agent.monitor import Monitor
+from agent.monitor_config import MonitorConfig
 from agent.offline import next_reading
 from agent.pipeline import Pipeline
 from agent.progress import Progress, span

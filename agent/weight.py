@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from agent.config import MonitorConfig
 from agent.forms import settings
+from agent.monitor_config import MonitorConfig
 from models.window import Array
 from sensors.base import Channel, Reading
 from sensors.recorder import write

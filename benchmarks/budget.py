@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from agent.assemble import make_monitor
-from agent.config import MonitorConfig
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.progress import Progress
 from agent.quantities import SPAN, Span

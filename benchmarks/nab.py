@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.budget import MARGIN
-from agent.config import MonitorConfig
+from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
 from benchmarks import nab_controls, nab_peers

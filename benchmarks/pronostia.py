@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.assemble import make_monitor, shape_of
-from agent.config import MonitorConfig
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.progress import Progress
 from agent.quantities import Span

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from agent.alerts import Event
 from agent.assemble import make_monitor
-from agent.config import MonitorConfig
 from agent.monitor import Monitor
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from models.detector import Job
 from sensors.base import Channel, Kind, Reading, Sensor

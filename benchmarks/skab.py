@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.config import MonitorConfig
+from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
 from benchmarks.changes import HOLD_S, MARGIN, changes

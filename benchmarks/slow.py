@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.config import MonitorConfig
+from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import SPAN
 from benchmarks.drawing import Bar, bars

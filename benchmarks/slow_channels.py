@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from agent.assemble import make_monitor
-from agent.config import MonitorConfig
 from agent.memory import release, resident
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.quantities import Span
 from benchmarks.road import Arrays

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.assemble import make_monitor, shape_of
-from agent.config import MonitorConfig
 from agent.monitor import Monitor
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.progress import Progress
 from benchmarks import slow_channels

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from agent.alerts import Event
 from agent.assemble import make_monitor
-from agent.config import ConfigError, MonitorConfig, load_text
+from agent.config import ConfigError, load_text
 from agent.detectors import DETECTORS
 from agent.monitor import Monitor
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from models import baseline as baselines
 from models.baseline import ForeignBaseline

@@ -16,8 +16,9 @@ import pytest
 from agent import bare, weight
 from agent.bench import STOCK, Report, _subject, report, table
 from agent.cli import main
-from agent.config import MonitorConfig, load_text
+from agent.config import load_text
 from agent.measure import Cost, Gauge, Road, measure, take_turns
+from agent.monitor_config import MonitorConfig
 from agent.stopwatch import Own, Part, Split, split, stopwatch
 from agent.weight import Load, WeighingError, weigh
 from models.calibration import Calibration

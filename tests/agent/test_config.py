@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.config import AlertConfig, BearingConfig, ConfigError, load_text, read_password
+from agent.config import ConfigError, load_text, read_password
+from agent.monitor_config import AlertConfig, BearingConfig
 from agent.quantities import Span
 
 SMALL = """\

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from agent import payloads
 from agent.alerts import Alert, Event, Model, Moved, Plan
-from agent.config import AlertConfig
 from agent.forms import settings
 from agent.messages import (
     AgentState,
@@ -35,6 +34,7 @@ from agent.messages import (
     schemas,
     sentence,
 )
+from agent.monitor_config import AlertConfig
 from agent.sentences import duration, quantity
 
 DOCS = Path(__file__).parents[2] / "docs"

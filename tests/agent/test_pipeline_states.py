@@ -10,8 +10,9 @@ import pytest
 
 from agent.alerts import Event
 from agent.assemble import make_monitor
-from agent.config import Config, ConfigError, MonitorConfig, load_text
+from agent.config import Config, ConfigError, load_text
 from agent.monitor import Monitor
+from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.quantities import SPAN
 from agent.sentences import sentence

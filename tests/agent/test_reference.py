@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from agent.assemble import MOST_LEARNED
-from agent.config import Config, MonitorConfig, load_text
+from agent.config import Config, load_text
 from agent.forms import settings
+from agent.monitor_config import MonitorConfig
 from agent.reference import EXAMPLE, TARGET, configuration_markdown
 from sensors import registry
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from agent.alerts import Alert, Event
 from agent.assemble import make_monitor
-from agent.config import AlertConfig, ConfigError, MonitorConfig, SensorFaultsConfig, load_text
+from agent.config import ConfigError, load_text
 from agent.demo import show
 from agent.messages import event_payload
 from agent.monitor import Monitor
+from agent.monitor_config import AlertConfig, MonitorConfig, SensorFaultsConfig
 from agent.pipeline import Pipeline
 from agent.quantities import Span
 from agent.sentences import sentence

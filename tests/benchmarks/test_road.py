@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.config import MonitorConfig
+from agent.monitor_config import MonitorConfig
 from agent.quantities import Span
 from benchmarks.road import Doubles, Walk, cuts, walk
 from sensors.base import Channel
