@@ -55,7 +55,7 @@ monitors:
 _HEAD = """\
 # Configuration
 
-<!-- Written by `python -m agent.reference` from the structs in agent/config.py and agent/monitor_config.py: change it there. -->
+<!-- Written by `python -m agent.reference` from the structs in agent/config.py and its neighbours: change it there. -->
 
 The agent reads `/etc/tocsin/tocsin.yaml` (`--config` names another) and then, in the order of their names,
 the `*.yaml` files in the folder `tocsin.d` beside it. Later files add sensors and monitors and override

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agent.progress import Progress
 
 Doubles = NDArray[np.float64]
 Peer = Callable[[Doubles, int], Doubles]  # (rows, channels), rows to learn from -> a score for each row
@@ -86,6 +89,38 @@ def timed(peer: Peer, values: Doubles, learned: int) -> tuple[Doubles, float]:
         warnings.simplefilter("ignore")  # what another library warns of itself
         scores = peer(values, learned)
     return np.nan_to_num(scores, nan=0.0), process_time() - before
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What one peer made of all recordings."""
+
+    scores: list[Doubles]  # of each recording; empty where its library is missing
+    us_per_row: float
+    missing: str = ""  # why it could not be run
+
+
+def tried(
+    peers: Mapping[str, Peer], recordings: Sequence[tuple[Doubles, int]]
+) -> Iterator[tuple[str, Tried]]:
+    """Every peer on every recording: rows `(n, channels)`, and of how many it may learn."""
+    rows = sum(len(values) for values, _ in recordings)
+    with Progress("peers") as progress:
+        for number, (name, peer) in enumerate(peers.items()):
+            scores: list[Doubles] = []
+            seconds = 0.0
+            try:
+                timed(peer, recordings[0][0][:60], 50)  # imports are not its work
+                for i, (values, learned) in enumerate(recordings):
+                    one, took = timed(peer, values, learned)
+                    scores.append(one)
+                    seconds += took
+                    share = (number + (i + 1) / len(recordings)) / len(peers)
+                    progress.tell(lambda share=share: share, lambda name=name: name)  # type: ignore[misc]
+            except ImportError as error:
+                yield name, Tried([], 0.0, str(error))
+                continue
+            yield name, Tried(scores, 1e6 * seconds / rows)
 
 
 def _pysad(name: str, values: Doubles) -> Doubles:

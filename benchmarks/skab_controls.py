@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.progress import Progress
-from benchmarks.peers import MULTIVARIATE, timed
+from benchmarks.peers import MULTIVARIATE, tried
 from benchmarks.scores import changepoints, points
 from benchmarks.scores.points import Bools
 from benchmarks.skab_files import TRAIN, Recording
@@ -47,26 +46,13 @@ def peers(recordings: Sequence[Recording]) -> dict[str, dict[str, Any]]:
     means over 20 rows, whichever is better, VUS-PR likewise, and what a row costs; `missing` where its library is not
     installed."""
     found: dict[str, dict[str, Any]] = {}
-    rows = sum(len(one.times) for one in recordings)
-    with Progress("peers") as progress:
-        for number, (name, peer) in enumerate(MULTIVARIATE.items()):
-            plain: list[Doubles] = []
-            seconds = 0.0
-            try:
-                first = recordings[0].values.astype(np.float64)
-                timed(peer, first[:60], 50)  # imports are not its work
-                for i, one in enumerate(recordings):
-                    scores, took = timed(peer, one.values.astype(np.float64), TRAIN)
-                    plain.append(scores)
-                    seconds += took
-                    share = (number + (i + 1) / len(recordings)) / len(MULTIVARIATE)
-                    progress.tell(lambda share=share: share, lambda name=name: name)  # type: ignore[misc]
-            except ImportError as error:
-                found[name] = {"missing": str(error)}
-                continue
-            tried = [_best(recordings, each) for each in (plain, [_averaged(one) for one in plain])]
-            found[name] = {**max(tried, key=lambda one: one["f1"]), "us_per_row": 1e6 * seconds / rows}
-            found[name]["vus_pr"] = max(one["vus_pr"] for one in tried)
+    for name, peer in tried(MULTIVARIATE, [(one.values.astype(np.float64), TRAIN) for one in recordings]):
+        if peer.missing:
+            found[name] = {"missing": peer.missing}
+            continue
+        ways = [_best(recordings, each) for each in (peer.scores, [_averaged(one) for one in peer.scores])]
+        found[name] = {**max(ways, key=lambda one: one["f1"]), "us_per_row": peer.us_per_row}
+        found[name]["vus_pr"] = max(one["vus_pr"] for one in ways)
     return found
 
 
