@@ -285,8 +285,11 @@ class Judge:
         if top * edge <= peaks.threshold:
             self._grow(peaks.quiet(len(levels)), len(levels))
             return
-        scores = np.asarray(levels) * edge
         assert self.aim.tail is not None
+        if len(levels) == 1:
+            self._grow(peaks.push_one(top * edge), int(top * edge <= self.aim.tail.cap))
+            return
+        scores = np.asarray(levels) * edge
         self._grow(peaks.push(scores), int(np.count_nonzero(scores <= self.aim.tail.cap)))
 
     def interrupted(self) -> None:

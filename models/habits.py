@@ -9,6 +9,7 @@ from models.window import Array
 
 OUTLIERS = 0.005  # of the steps from sample to sample may be spikes that nobody knew of while learning
 APART = 10  # a longest run so many times the second longest was a stuck sensor, not a habit
+AT_ONCE = 64  # samples
 FIRST_POWER, POWERS, PARTS = -60, 124, 4  # of two, and bins in each: sizes of steps from 2^-61 to 2^64
 NAMES = ("low", "high", "step", "resolution", "repeats", "longest", "changes", "missing")
 
@@ -26,10 +27,24 @@ class Habits:
         self._sizes = np.zeros((width, POWERS * PARTS), np.int32)  # how many steps are of each size
         self._last = np.full((1, width), np.nan, np.float32)
         self._run = np.zeros(width, np.int64)
+        self._waiting: list[Array] = []  # not counted yet
+        self._waiting_rows = 0
 
     def add(self, values: Array) -> None:
-        """Consecutive samples `(n, width)`; NaN where one is missing or was found to be no measurement."""
+        """Consecutive samples `(n, width)`; NaN where one is missing or was found to be no measurement. Few are only
+        kept, and counted with the next: one by one they would cost a hundred times as much each."""
         self.rows += len(values)
+        self._waiting.append(values.copy())
+        self._waiting_rows += len(values)
+        if self._waiting_rows >= AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._waiting:
+            return
+        values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        self._waiting.clear()
+        self._waiting_rows = 0
         before = np.concatenate((self._last, values[:-1]))
         steps = np.abs(values - before)
         self._last = values[-1:].copy()
@@ -76,6 +91,7 @@ class Habits:
         """What is usual, (width,) each, by the NAMES: the smallest and the largest value; a step from sample to sample
         that few exceed; the smallest step; the share of steps of nothing; the longest run of one value; how often the
         value changed; the share of samples missing."""
+        self._count()
         longest, second = self._longest
         apart = (longest > APART * np.maximum(second, 1)) & (self._steps > 2 * longest)
         repeats = self._repeats - np.where(apart, longest - 1, 0)

@@ -147,6 +147,18 @@ class Peaks:
         self._quiet = len(scores) - 1 - latest
         return ended + (self._ended() if self._quiet > self.gap else [])
 
+    def push_one(self, score: float) -> list[float]:
+        """The same for one score, as it comes live."""
+        whole = np.append(self._carry, score)
+        self._carry = whole[max(0, len(whole) - self.run + 1) :] if self.run > 1 else whole[:0]
+        kept = float(whole.min()) if len(whole) == self.run else 0.0
+        if not kept > self.threshold:
+            self._quiet += 1
+            return self._ended() if self._quiet > self.gap else []
+        ended = self._ended() if self._quiet > self.gap else []
+        self._highest, self._quiet = max(self._highest, kept), 0
+        return ended
+
     def quiet(self, rows: int) -> list[float]:
         """The same as pushing so many scores none of which exceeds the threshold, but for what is carried on."""
         self._carry = self._carry[:0]

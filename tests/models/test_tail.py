@@ -101,6 +101,8 @@ def test_events_are_those_of_the_definition_however_the_stream_is_cut(
     for piece in np.split(np.array(scores), sorted(min(cut, len(scores)) for cut in cuts)):
         if len(piece) and piece.max() <= 1.0:
             found += stream.quiet(len(piece))
+        elif len(piece) == 1:
+            found += stream.push_one(piece.item())
         elif len(piece):
             found += stream.push(piece)
     assert found == events(scores, 1.0, run, gap)
