@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from tests.agent.recordings import step, write_csv
 from tests.agent.running import REPOSITORY
 
 BEARING = {"balls": 9, "ball_diameter": "7.94 mm", "pitch_diameter": "39.04 mm", "speed": "29.95 Hz"}
+from tests.real import require
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +224,7 @@ def test_a_bearing_is_explained_by_its_spectrum(motor: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_it_is_drawn_as_a_picture(pump: Path, motor: Path, tmp_path: Path, ending: str) -> None:
-    pytest.importorskip("matplotlib")
+    require(importlib.util.find_spec("matplotlib") is not None, "matplotlib is not installed")
     for number, arguments in enumerate(
         (("last", "--evidence", pump / "evidence"), ("motor", "-c", motor / "tocsin.yaml"))
     ):

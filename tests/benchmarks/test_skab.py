@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmarks.skab_scores import Said, Scored
 KEYS = {"f1", "far", "mar", "vus_pr", "nab_standard", "nab_low_fp"}
 KEYS |= {"emissions_per_file", "false_per_hour", "median_delay_s"}
 BREAKS, MENDED = 600, 800  # rows
+from tests.real import require
 
 
 def _write(path: Path, count: int = 2) -> None:
@@ -56,7 +58,7 @@ def test_it_runs_on_the_files_there_are_and_says_which(
 
 
 def test_figures_are_drawn_and_set_beside_their_table(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    require(importlib.util.find_spec("matplotlib") is not None, "matplotlib is not installed")
     _write(tmp_path / "skab", 1)
     out = tmp_path / "docs" / "benchmarks"
     assert command.main(["skab", "--data", str(tmp_path), "--out", str(out), "--no-peers"]) == 0
