@@ -21,9 +21,9 @@ from agent.cli import main
 from agent.evidence_store import NAME, read
 from tests.agent.recordings import step, write_csv
 from tests.agent.running import REPOSITORY
+from tests.real import require
 
 BEARING = {"balls": 9, "ball_diameter": "7.94 mm", "pitch_diameter": "39.04 mm", "speed": "29.95 Hz"}
-from tests.real import require
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from benchmarks.changes import spaced
 from benchmarks.skab_controls import controls
 from benchmarks.skab_files import TRAIN, read
 from benchmarks.skab_scores import Said, Scored
+from tests.real import require
 
 KEYS = {"f1", "far", "mar", "vus_pr", "nab_standard", "nab_low_fp"}
 KEYS |= {"emissions_per_file", "false_per_hour", "median_delay_s"}
 BREAKS, MENDED = 600, 800  # rows
-from tests.real import require
 
 
 def _write(path: Path, count: int = 2) -> None:
