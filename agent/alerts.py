@@ -196,10 +196,22 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How it was scored: a window every hop_s seconds, by this variant of the graph."""
+    """How it was scored: a window every hop_s seconds, by this variant of the graph. Where the governor saves, the
+    whole model looks at the newest windows every `full_s`, and at one alone every `lite_s` in between (0: only where
+    the sentinel stirs), and samples are gathered for `gather_s` before anybody looks."""
 
     hop_s: float
     variant: str = "fp32"
+    full_s: float = 0.0  # 0: the whole model looks at every window
+    lite_s: float = 0.0
+    gather_s: float = 0.0
+
+    @property
+    def look(self) -> Literal["full", "lite", "sentinel"]:
+        """What looks at the windows between two looks of the whole model."""
+        if self.full_s <= self.hop_s:
+            return "full"
+        return "lite" if self.lite_s else "sentinel"
 
 
 @dataclass(frozen=True, slots=True)

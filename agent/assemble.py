@@ -55,9 +55,15 @@ def make_sensor(config: SensorConfig) -> Sensor:
 
 
 def make_monitor(
-    config: MonitorConfig, sensor: Sensor, baseline: Baseline | None = None, seq: int = 0
+    config: MonitorConfig,
+    sensor: Sensor,
+    baseline: Baseline | None = None,
+    seq: int = 0,
+    *,
+    governed: bool = False,
 ) -> Monitor:
-    """A monitor on an opened sensor. Raises ConfigError, and LearningError when the baseline does not fit."""
+    """A monitor on an opened sensor; `governed`: it may be told to look at some windows only. Raises ConfigError, and
+    LearningError when the baseline does not fit."""
     names = [channel.name for channel in sensor.channels]
     unknown = [name for name in config.channels if name not in names]
     if unknown:
@@ -95,6 +101,7 @@ def make_monitor(
         head=head(),
         states=state_plan(config, shape, features.columns),
         another=head,
+        span=shape.smooth if governed and shape.kind == "vibration" else 0,
         rule=_rule(config, shape, sensor.rate_hz),
         learn_rows=shape.learn,
         plan=Plan(shape.hop_s, _variant(config, shape)),

@@ -16,7 +16,7 @@ from agent.budget import Budget
 from agent.evidence import Account, Measure, Scene
 from models.baseline import SPREAD, Origin
 from models.calibration import Calibration
-from models.detector import Bank, Follower, Head, Job, Learned, LearningError, Shift, Watched
+from models.detector import Bank, Follower, Glancer, Head, Job, Learned, LearningError, Shift, Watched
 from models.drift import Crept, Drift, DriftPlan
 from models.features import Feature
 from models.learning import Learner, Lesson
@@ -66,6 +66,8 @@ class Judge:
         self._follower: Follower | None = (
             head if self._drift is not None and isinstance(head, Follower) else None
         )
+        self._glancer: Glancer | None = head if isinstance(head, Glancer) else None
+        self._skipped = 0  # rows that nobody looked at, before those that come next
         self._uncut = 0  # rows to the next at which the head may be moved, of those not scored yet
         self.crept = 0.0  # how far normal has crept; 1.0 is the limit
 
@@ -157,15 +159,29 @@ class Judge:
         if self.armed:
             self.head.seat = bank.seat(self.head)
 
-    def hand(self, times: list[float], rows: Array, fresh: bool) -> list[Job]:
+    def hand(self, times: list[float], rows: Array, fresh: bool, skipped: int = 0) -> list[Job]:
         """What these rows give its bank to score, in pieces between which the head may be moved; nothing while too few
-        have come since the stream broke."""
+        have come since the stream broke. Before them `skipped` were not looked at: averages begin anew, while an alert
+        goes on."""
         self._broken |= fresh
-        job = self.head.take(times, rows, fresh)
+        self._skipped += skipped
+        job = self.head.take(times, rows, fresh or skipped > 0)
         if job is None:
             return []
         job.fresh, self._broken = self._broken, False
+        job.skipped, self._skipped = self._skipped, 0
+        if job.skipped and self._drift is not None:
+            self._uncut -= min(job.skipped, self._uncut - 1)
         return self._cut(job)
+
+    def skip(self, job: Job) -> None:
+        """What was not looked at before this job's rows."""
+        if job.skipped and self._drift is not None:
+            self._drift.skip(job.skipped)
+
+    def glance(self, level: Array) -> float | None:
+        """What it makes of a mean of rows `(columns,)`, about; None where it cannot say."""
+        return self._glancer.glance(level) if self._glancer is not None and self.armed else None
 
     def learned(self) -> Learned:
         """What it judges by, with what streams on as it stands now."""

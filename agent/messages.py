@@ -37,6 +37,7 @@ __all__ = [
 
 ONLINE = b"online"  # the words Home Assistant expects where nothing else is configured
 OFFLINE = b"offline"
+SPANS = ("full_s", "lite_s", "gather_s")  # of a plan; absent where nothing is saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,10 @@ def model_payload(model: Model | None) -> payloads.Model | None:
 
 
 def plan_payload(plan: Plan | None) -> payloads.Plan | None:
-    return None if plan is None else payloads.Plan(hop_s=plan.hop_s, variant=plan.variant)
+    if plan is None:
+        return None
+    told = {name: span_s for name in SPANS if (span_s := getattr(plan, name))}
+    return payloads.Plan(hop_s=plan.hop_s, variant=plan.variant, look=plan.look, **told)
 
 
 def _rest(event: Event) -> float | None:

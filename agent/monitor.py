@@ -34,6 +34,7 @@ from agent.teller import Teller
 from agent.witness import Witness, witness_of
 from models.baseline import GUARD, Baseline
 from models.calibration import Calibration
+from models.cascade import Cascade, Gaze, Seen
 from models.detector import Bank, Head, Job, Learned, LearningError
 from models.drift import Crept, DriftPlan
 from models.features import Features
@@ -87,6 +88,7 @@ class Monitor:
         diagnosis: Diagnosis | None = None,
         states: StatePlan | None = None,
         another: Callable[[], Head] | None = None,
+        span: int = 0,
         belongs_to: Mapping[str, str] | None = None,
         baseline: Baseline | None = None,
         seq: int = 0,
@@ -95,8 +97,9 @@ class Monitor:
         messages, of which `bridge` in a row may be left out of the lesson without breaking it; `budget` says how many
         false alarms it may give, `drift` how far its normal may creep; `scene` what to say with evidence (None: it
         keeps none); `signal` watches the sensor itself (None: nobody does); `states` how the machine's operating
-        states are told, and `another` makes a head for each (None: it has one state); `belongs_to` is the
-        configuration that a baseline belongs to, in words; `seq` the number of the last event sent. Raises
+        states are told, and `another` makes a head for each (None: it has one state); `span` windows are averaged,
+        where it may be told to look at some only (0: it looks at all); `belongs_to` is the configuration that a
+        baseline belongs to, in words; `seq` the number of the last event sent. Raises
         LearningError when the baseline does not fit."""
         self.name, self.sensor, self.plan = name, sensor, plan
         self.belongs_to = dict(belongs_to or {})
@@ -120,6 +123,7 @@ class Monitor:
             states if another is not None else None,
             lambda rows: judge((another or (lambda: head))(), rows),
         )
+        self.cascade = Cascade(features, windower.width, span, self._states.glance) if span else None
         self._teller = Teller(name, sensor, plan, features.columns, scene, diagnosis, seq)
         self.baseline: Baseline | None = None
         self.unsaved = False  # a baseline was learned and nobody has saved it yet
@@ -149,12 +153,16 @@ class Monitor:
             self.diagnosis.begin()
         for windows in self._windower.push(reading.time, reading.rate_hz, checked):
             self.windows += len(windows.times)
-            times, rows = windows.times, self._features.extract(windows)
-            if self.witness is not None:
-                pieces.append((times, rows))
-            if self.diagnosis is not None:
-                self.diagnosis.hear(times, rows)
-            jobs += self._states.hand_out(times, rows, windows.fresh)
+            if self.cascade is None:
+                seen = [Seen(windows.times, self._features.extract(windows), windows.fresh, 0)]
+            else:
+                seen = self.cascade.hear(windows)
+            for times, rows, fresh, skipped in seen:
+                if self.witness is not None:
+                    pieces.append((times, rows))
+                if self.diagnosis is not None:
+                    self.diagnosis.hear(times, rows)
+                jobs += self._states.hand_out(times, rows, fresh, skipped)
         if self._states.grown:
             self._learned()
         if self.witness is not None:
@@ -167,6 +175,7 @@ class Monitor:
         if job.fresh:
             self.alert = interrupted(self.alert)
             judge.interrupted()
+        judge.skip(job)
         count, first = len(job.times), 0
         while first < count:  # usually once: the edge moves at counted rows of the stream, and seldom
             last = min(count, first + judge.rows_to_turn)
@@ -179,6 +188,8 @@ class Monitor:
             if crept is not None:
                 events += self._creep(judge, crept, job.times[last - 1])
             first = last
+        if self.cascade is not None:
+            self.cascade.heed(self.alert.state)
         return events
 
     def _pronounce(
@@ -258,6 +269,13 @@ class Monitor:
             if kind is not None:
                 events.append(self._teller.plain("state", kind, alert, time, words))
         return events
+
+    def obey(self, plan: Plan) -> None:
+        """Look so often from the next reading on. A monitor that may not skip windows looks at all."""
+        self.plan = self._teller.plan = plan
+        if self.cascade is not None:
+            every, lite = (round(span_s / plan.hop_s) for span_s in (plan.full_s, plan.lite_s))
+            self.cascade.gaze = Gaze(max(1, every), lite)
 
     @property
     def seq(self) -> int:

@@ -171,8 +171,9 @@ class Operating:
 
     # Judging.
 
-    def hand_out(self, times: list[float], rows: Array, fresh: bool) -> list[Job]:
-        """Each row to the judge of its state: what is to be scored, in pieces between which a head may be moved."""
+    def hand_out(self, times: list[float], rows: Array, fresh: bool, skipped: int = 0) -> list[Job]:
+        """Each row to the judge of its state: what is to be scored, in pieces between which a head may be moved. Where
+        states are told apart, none may be `skipped`."""
         fresh |= self._fresh
         self._fresh = False
         if self.tracker is None and not self._all.armed:
@@ -183,7 +184,7 @@ class Operating:
                 self._fresh = fresh
                 return []
         if self.tracker is None:
-            return self._all.hand(times, rows, fresh)
+            return self._all.hand(times, rows, fresh, skipped)
         return self._by_state(self.tracker, times, rows, fresh)
 
     def _by_state(self, tracker: Tracker, times: list[float], rows: Array, fresh: bool) -> list[Job]:
@@ -223,6 +224,11 @@ class Operating:
         states = self.tracker.states
         here = states.of(row[None])[0].tolist()
         return ", ".join(states.value(i, value) for i, value in enumerate(here))
+
+    def glance(self, level: Array) -> float | None:
+        """What is made of a mean of rows `(columns,)`; None where that is not known without more ado: while learning,
+        and where states are told apart, each with a normal of its own."""
+        return self._all.glance(level) if self.tracker is None else None
 
     # What others see.
 

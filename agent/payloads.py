@@ -44,11 +44,27 @@ class Model(Struct, frozen=True, kw_only=True):
     variant: Annotated[str, Meta(description="precision of the graph: fp32, int8")]
 
 
-class Plan(Struct, frozen=True, kw_only=True):
-    """How often, and with which variant."""
+class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How often, and with which variant. What the governor does not save is left out."""
 
     hop_s: Annotated[float, Meta(description="seconds from one window to the next")]
     variant: str
+    look: Annotated[
+        Literal["full", "lite", "sentinel"],
+        Meta(
+            description="what looks at every window: the whole model; the sentinel, and the model at a single one "
+            "now and then; the sentinel alone"
+        ),
+    ] = "full"
+    full_s: Annotated[
+        float, Meta(description="seconds at most from one look of the whole model to the next; 0: hop_s")
+    ] = 0.0
+    lite_s: Annotated[float, Meta(description="the same of looks at a single window; 0: none is planned")] = (
+        0.0
+    )
+    gather_s: Annotated[
+        float, Meta(description="seconds that samples are gathered for before they are looked at")
+    ] = 0.0
 
 
 class ClockReading(Struct, frozen=True, kw_only=True):

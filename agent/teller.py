@@ -36,7 +36,8 @@ class Teller:
     ) -> None:
         """`scene` is what to say with evidence (None: there is none), `diagnosis` names faults of vibration, `seq` is
         the number of the last event."""
-        self._monitor, self._sensor, self._plan = monitor, sensor, plan
+        self._monitor, self._sensor = monitor, sensor
+        self.plan = plan  # by which it is judged now
         self._columns, self._scene, self._diagnosis = columns, scene, diagnosis
         self.seq = seq  # of the last event
         self.model: Model | None = None  # what scores; None while learning
@@ -60,7 +61,7 @@ class Teller:
             level=alert.level,
             moved=(),
             model=None,
-            plan=self._plan,
+            plan=self.plan,
             sensor=self._sensor,
             about=about,
             note=note,
@@ -81,7 +82,7 @@ class Teller:
             level=level,
             moved=crept_far(crept, self._columns) if told else (),
             model=self.model,
-            plan=self._plan,
+            plan=self.plan,
             sensor=self._sensor,
             about="creeping",
             note=in_words(crept, limit) if told else "",
@@ -114,7 +115,7 @@ class Teller:
             level=level,
             moved=moved,
             model=self.model,
-            plan=self._plan,
+            plan=self.plan,
             sensor=self._sensor,
             fault=found.fault if told else "",
             confidence=found.confidence if told else None,

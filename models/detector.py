@@ -66,13 +66,15 @@ class Job:
     times: list[float]  # (n,) Unix seconds
     inputs: tuple[NDArray[Any], ...]
     fresh: bool = False  # these are the first since a gap: what was pending before it is not
+    skipped: int = 0  # rows of the stream just before them that nobody looked at
     raw: Array = field(default_factory=lambda: UNSCORED)
 
     def part(self, first: int, last: int) -> Job:
         """Rows `first` to `last` of a scored job."""
         rows = slice(first, last)
         inputs = tuple(array[rows] for array in self.inputs)
-        return Job(self.head, self.times[rows], inputs, self.fresh and not first, self.raw[:, rows])
+        fresh, skipped = (False, 0) if first else (self.fresh, self.skipped)
+        return Job(self.head, self.times[rows], inputs, fresh, skipped, self.raw[:, rows])
 
 
 class Head(Protocol):
@@ -140,6 +142,15 @@ class Follower(Watched, Protocol):
 
     def reach(self, offset: NDArray[np.float64]) -> float:
         """The level that what was learned would give rows so far from its mean, and no farther."""
+        ...
+
+
+@runtime_checkable
+class Glancer(Protocol):
+    """A head that can say without its graph what it will make of a row."""
+
+    def glance(self, level: Array) -> float:
+        """About the level `(width,)` would be given."""
         ...
 
 

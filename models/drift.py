@@ -70,6 +70,7 @@ class Drift:
         self.left = self.block  # rows to the end of the block
         self._sum = np.zeros(len(self._mean))
         self._count = 0  # normal rows in it
+        self._passed = 0  # rows in it that nobody looked at
 
     @property
     def commissioned(self) -> bool:
@@ -97,6 +98,12 @@ class Drift:
         self._normal[:, 1] = np.where(self._deviation > LEAST_SIGMA, apart, 0.0)
         self._since = float(np.float32(time / DAY_S))
 
+    def skip(self, rows: int) -> None:
+        """So many rows of the stream were not looked at: time goes on, but a block ends with a row that was."""
+        passed = min(rows, self.left - 1)
+        self.left -= passed
+        self._passed += passed
+
     def push(self, rows: Array, normal: NDArray[np.bool_] | None) -> None:
         """Rows `(n, width)`, at most `left` of them; `normal` `(n,)` says which count, None that all do."""
         self.left -= len(rows)
@@ -112,9 +119,9 @@ class Drift:
 
     def turn(self, time: float) -> Crept | None:
         """At the end of a block (`left` is 0): how far normal has crept; None where there is nothing new to say."""
-        total, count = self._sum, self._count
+        total, count, looked_at = self._sum, self._count, self.block - self._passed
         self._start_block()
-        if count < ENOUGH * self.block or not count:
+        if count < ENOUGH * looked_at or not count:
             return None
         mean = (total / count).astype(np.float32)
         self._days = np.concatenate([self._days[:, 1:], mean[:, None]], axis=1)

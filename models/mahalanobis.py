@@ -99,6 +99,12 @@ class Mahalanobis(SmoothedHead):
             normal=Normal(distances / distance_edge, firsts),
         )
 
+    def glance(self, level: Array) -> float:
+        """About the level that the graph will give this mean of rows `(width,)`, without its jump."""
+        weights = self.weights
+        z = (level - weights["mean"][:, 0]) * weights["inverse_scale"][:, 0]
+        return math.sqrt(max(0.0, float(z @ weights["precision"] @ z))) / self.calibration.edges[0]
+
     def reach(self, offset: Doubles) -> float:
         """The level of the learned mean moved so far."""
         arrays = self.learned().arrays
