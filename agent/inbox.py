@@ -1,11 +1,17 @@
-"""Readings on their way from the readers to the pipeline: bounded per sensor, the oldest dropped and counted."""
+"""Readings on their way from the readers to the pipeline: bounded per sensor, the oldest dropped and counted, gathered
+for as long as a plan says."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from models.window import SAME_TIME_S
 from sensors.base import Reading
 
 MOST_READINGS = 1024  # per sensor: 4 s of 4 ms blocks, a quarter of an hour of samples at 1 Hz
@@ -20,6 +26,29 @@ class _Lane:
     readings: deque[Reading] = field(default_factory=deque)
     bytes: int = 0
     dropped: int = 0  # rows
+    gather_s: float = 0.0  # readings wait until so much of the stream is there, or for so long
+    span_s: float = 0.0  # of the stream that waits
+    since: float = 0.0  # when the first that waits came
+    ended: bool = False  # no more will come
+
+    def ripe(self, now: float) -> bool:
+        """What waits is to be taken."""
+        if not self.readings:
+            return False
+        return (
+            self.ended
+            or self.span_s >= self.gather_s
+            or now - self.since >= self.gather_s
+            or self.bytes >= TAKE_BYTES
+            or len(self.readings) >= MOST_READINGS // 2
+        )
+
+    def push(self, reading: Reading, now: float) -> None:
+        if not self.readings:
+            self.since = now
+        self.readings.append(reading)
+        self.bytes += reading.values.nbytes
+        self.span_s += len(reading.values) / reading.rate_hz
 
     def full(self, reading: Reading) -> bool:
         """No room for one more. An empty lane has room for anything."""
@@ -30,14 +59,16 @@ class _Lane:
     def pop(self) -> Reading:
         reading = self.readings.popleft()
         self.bytes -= reading.values.nbytes
+        self.span_s = max(0.0, self.span_s - len(reading.values) / reading.rate_hz) if self.readings else 0.0
         return reading
 
 
 class Inbox:
     """One lane per sensor, so that a flood in one drops nothing from another. Many put, one takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lanes: dict[str, _Lane] = {}
+        self._clock = clock
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
@@ -54,25 +85,51 @@ class Inbox:
                     lane.dropped += len(lane.pop().values)
             elif not self._room.wait_for(lambda: not lane.full(reading), wait_s):
                 return False
-            lane.readings.append(reading)
-            lane.bytes += reading.values.nbytes
-            self._arrived.notify()
+            now = self._clock()
+            lane.push(reading, now)
+            if lane.ripe(now):
+                self._arrived.notify()
             return True
+
+    def gather(self, sensor: str, span_s: float) -> None:
+        """From now on wait until so much of this sensor's stream is there before it is taken, and hand it on in as few
+        readings as can be; 0: at once."""
+        with self._lock:
+            self._lanes.setdefault(sensor, _Lane()).gather_s = span_s
+            self._arrived.notify()
+
+    def end(self, sensor: str) -> None:
+        """This sensor gives no more: what waits is taken."""
+        with self._lock:
+            self._lanes.setdefault(sensor, _Lane()).ended = True
+            self._arrived.notify()
+
+    def overdue_s(self) -> float:
+        """For how long the longest of what should have been taken has waited since."""
+        with self._lock:
+            now = self._clock()
+            waiting = [lane.since + lane.gather_s for lane in self._lanes.values() if lane.readings]
+            return max(0.0, now - min(waiting, default=now))
 
     def take(self, timeout_s: float) -> list[Reading]:
         """What has arrived, oldest first per sensor, of each at most TAKE_BYTES or one reading; [] after the time-out.
         Coming back for more says that what was taken before is dealt with."""
         with self._lock:
             self._taken = False
-            self._arrived.wait_for(lambda: self._hurried or self._waiting(), timeout_s)
-            if not self._waiting():
-                return []
+            self._arrived.wait_for(lambda: self._hurried or self._ripe(), timeout_s)
+            ripe = [lane for lane in self._lanes.values() if self._hurried or lane.ripe(self._clock())]
             taken: list[Reading] = []
-            for lane in self._lanes.values():
-                room = TAKE_BYTES
+            for lane in ripe:
+                room, first = TAKE_BYTES, len(taken)
                 while lane.readings and (room == TAKE_BYTES or lane.readings[0].values.nbytes <= room):
                     taken.append(lane.pop())
                     room -= taken[-1].values.nbytes
+                if lane.readings:
+                    lane.since = self._clock()
+                if lane.gather_s:
+                    taken[first:] = joined(taken[first:])
+            if not taken:
+                return []
             self._taken = True
             self._room.notify_all()
             return taken
@@ -107,5 +164,32 @@ class Inbox:
         with self._lock:
             return self._lanes[sensor].dropped if sensor in self._lanes else 0
 
+    def _ripe(self) -> bool:
+        now = self._clock()
+        return any(lane.ripe(now) for lane in self._lanes.values())
+
     def _waiting(self) -> bool:
         return any(lane.readings for lane in self._lanes.values())
+
+
+def joined(readings: list[Reading]) -> list[Reading]:
+    """The readings of one sensor, those that go on where the one before ended made one: fewer calls for all rows."""
+    runs: list[list[Reading]] = []
+    end, rows = 0.0, 0
+    for reading in readings:
+        first = runs[-1][0] if runs else reading
+        goes_on = bool(runs) and reading.rate_hz == first.rate_hz and abs(reading.time - end) < SAME_TIME_S
+        if not goes_on:
+            runs.append([])
+            first, rows = reading, 0
+        runs[-1].append(reading)
+        rows += len(reading.values)
+        end = first.time + rows / first.rate_hz
+    return [
+        run[0]
+        if len(run) == 1
+        else Reading(
+            run[0].sensor, run[0].time, run[0].rate_hz, np.concatenate([each.values for each in run])
+        )
+        for run in runs
+    ]

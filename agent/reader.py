@@ -73,6 +73,7 @@ class Reader:
             if self.sensor.finished:  # also when its last word was an error: there is no more of it
                 logger.info("sensor %s has come to its end%s", self.sensor.name, _left_out(self.sensor))
                 self.phase = "finished"
+                self._inbox.end(self.sensor.name)
                 return
             if self.phase == "failed":
                 self._pause(pause)

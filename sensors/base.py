@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind = Literal["telemetry", "vibration"]
+EVEN = 0.05  # of a period; waking up took 3 ms at most in 99 of 100 reads, the period of which is 60 ms
 VIBRATION_FROM_HZ = 100.0  # slower signals are figures to follow, faster ones waveforms to analyse
 
 
@@ -132,12 +133,14 @@ class PolledSensor(Sensor):
     """A sensor that is asked for one sample at each tick of `rate_hz`.
 
     Ticks are counted on the monotonic clock from the first read, so they do not drift; a tick that
-    passed while nobody was reading is not made up for, and counted in `missed`.
+    passed while nobody was reading is not made up for, and counted in `missed`. A sample taken within EVEN of a period
+    of its tick has the tick's time: what waking up adds to it is no property of the signal.
     """
 
     missed: int = 0
     _first_tick: float | None = None
     _ticks: int = 0
+    _anchor: tuple[int, float] = (0, -1e300)  # a tick, and its time
 
     @abstractmethod
     def sample(self) -> tuple[float, ...]:
@@ -159,12 +162,20 @@ class PolledSensor(Sensor):
         late = int(max(0.0, -wait) * self.rate_hz)  # whole ticks gone by
         self.missed += late
         self._ticks += late + 1
-        taken = self.clock.now()
+        taken = self._even(self.clock.now())
         try:
             sample = self.sample()
         except OSError as error:
             raise self.error(str(error)) from error
         return Reading(self.name, taken, self.rate_hz, np.array([sample], dtype=np.float32))
+
+    def _even(self, taken: float) -> float:
+        tick, time = self._anchor
+        due = time + (self._ticks - tick) / self.rate_hz
+        if abs(taken - due) * self.rate_hz <= EVEN:
+            return due
+        self._anchor = self._ticks, taken
+        return taken
 
     def close(self) -> None:
         self._first_tick = None

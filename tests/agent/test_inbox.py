@@ -154,3 +154,73 @@ def test_what_nobody_will_take_any_more_is_counted_as_dropped() -> None:
     assert (inbox.dropped("a"), inbox.dropped("b")) == (3, 2)
     assert inbox.idle
     assert inbox.abandon() == 0
+
+
+class Hand:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_is_gathered_waits_until_so_much_is_there_and_comes_in_one_piece() -> None:
+    inbox = Inbox(Hand())
+    inbox.gather("a", 4.0)
+    for time in range(3):
+        inbox.put(reading("a", time))
+        inbox.put(reading("b", 10 + time))
+    assert {each.sensor for each in inbox.take(0.0)} == {"b"}
+    inbox.put(reading("a", 3))
+    (whole,) = inbox.take(0.0)
+    assert (whole.time, len(whole.values)) == (0, 4)
+    assert inbox.idle is False
+    assert inbox.take(0.0) == []
+    assert inbox.idle
+
+
+def test_what_is_gathered_waits_no_longer_than_that() -> None:
+    clock = Hand()
+    inbox = Inbox(clock)
+    inbox.gather("a", 4.0)
+    inbox.put(reading("a", 0))
+    assert inbox.take(0.0) == []
+    assert inbox.overdue_s() == 0.0
+    clock.now += 5.0
+    assert inbox.overdue_s() == 1.0
+    assert times(inbox.take(0.0)) == [0]
+
+
+def test_a_sensor_at_its_end_is_not_waited_for() -> None:
+    inbox = Inbox(Hand())
+    inbox.gather("a", 60.0)
+    inbox.put(reading("a", 0))
+    inbox.end("a")
+    assert times(inbox.take(0.0)) == [0]
+
+
+def test_a_stop_waits_for_nothing() -> None:
+    inbox = Inbox(Hand())
+    inbox.gather("a", 60.0)
+    inbox.put(reading("a", 0))
+    inbox.hurry()
+    assert times(inbox.take(0.0)) == [0]
+
+
+def test_a_lane_with_as_much_as_is_taken_at_once_does_not_wait() -> None:
+    inbox = Inbox(Hand())
+    inbox.gather("a", 1e9)
+    inbox.put(reading("a", 0, rows=TAKE_BYTES // 4))
+    assert len(inbox.take(0.0)) == 1
+
+
+def test_only_what_goes_on_is_joined() -> None:
+    pieces = [reading("a", 0, 2), reading("a", 2, 3), reading("a", 6, 1), reading("a", 7, 1)]
+    other_rate = Reading("a", 8.0, 2.0, np.zeros((1, 1), np.float32))
+    assert [(each.time, len(each.values)) for each in inboxes.joined([*pieces, other_rate])] == [
+        (0, 5),
+        (6, 2),
+        (8, 1),
+    ]

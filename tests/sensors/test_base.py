@@ -65,3 +65,23 @@ def test_a_failing_bus_is_a_sensor_error_with_the_sensors_name(thermometer: Ther
         thermometer.read(1.0)
     thermometer.broken = False
     assert thermometer.read(1.0) is not None
+
+
+def test_a_sample_has_the_time_of_its_tick_unless_it_came_late(thermometer: Thermometer) -> None:
+    clock, times = clock_of(thermometer), []
+    for late_s in (0.0, 0.004, 0.002, 0.02, 0.0):
+        due = 1000.0 + len(times) * 0.1
+        clock.push(due + late_s - clock.monotonic())
+        reading = thermometer.read(1.0)
+        assert reading is not None
+        times.append(reading.time - 1_700_000_000.0)
+    assert times == pytest.approx([0.0, 0.1, 0.2, 0.32, 0.4])
+
+
+def test_when_the_clock_is_set_times_follow_it(thermometer: Thermometer) -> None:
+    clock = clock_of(thermometer)
+    thermometer.read(1.0)
+    clock.unix -= 3600
+    reading = thermometer.read(1.0)
+    assert reading is not None
+    assert reading.time == pytest.approx(1_700_000_000.1 - 3600)
