@@ -8,6 +8,7 @@ from typing import Literal
 
 State = Literal["inactive", "pending", "active", "clearing"]
 Severity = Literal["warning", "critical"]
+Look = Literal["full", "lite", "sentinel", "none"]
 Happening = Literal["raised", "updated", "cleared", "flooded"]
 # What is ill: the machine; the machine, slowly; its sensor, which is silent; its sensor's signal, which cannot be true;
 # what the machine does, which is none of its operating states.
@@ -205,10 +206,13 @@ class Plan:
     full_s: float = 0.0  # 0: the whole model looks at every window
     lite_s: float = 0.0
     gather_s: float = 0.0
+    rests: bool = False  # nobody looks at all: the hardware cannot, and others are more important
 
     @property
-    def look(self) -> Literal["full", "lite", "sentinel"]:
+    def look(self) -> Look:
         """What looks at the windows between two looks of the whole model."""
+        if self.rests:
+            return "none"
         if self.full_s <= self.hop_s:
             return "full"
         return "lite" if self.lite_s else "sentinel"

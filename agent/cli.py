@@ -67,10 +67,15 @@ fields. The same files and configuration give the same bytes, whatever --chunk i
   tocsin status                        how the running agent is
   tocsin status --json | jq .monitors
 """,
+    "top": """
+  tocsin top                           budgets, use and plans of the running agent, until Ctrl-C
+  tocsin top --once
+""",
     "bench": """
   tocsin bench -c tocsin.yaml          what each monitor costs on this very device
   tocsin bench                         the same; without a configuration, of three usual monitors
   tocsin bench --seconds 1 --json
+  tocsin bench --power                 what a busy core adds in watts, for budgets of power
 """,
     "init": """
   tocsin init                          print a configuration for what this machine has
@@ -216,7 +221,18 @@ def _status(arguments: argparse.Namespace) -> int:
     return status.command(config, arguments.json)
 
 
+def _top(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    from agent import top
+
+    return top.command(config, every_s=arguments.every, once=arguments.once)
+
+
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.power:
+        from agent import wattage
+
+        return wattage.command(max(10.0, arguments.seconds))
     stock = arguments.config is None and not os.access(CONFIG, os.F_OK)
     config = None if stock else _config(arguments)
     from agent import bench
@@ -385,9 +401,19 @@ def parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--png", metavar="FILE", help="draw it into a picture; needs matplotlib")
     status = add("status", _status, "ask the running agent how it is")
+    watched = add("top", _top, "show budgets, use and plans of the running agent, live")
+    watched.add_argument(
+        "--every", metavar="N", type=_positive, default=2.0, help="seconds between two looks (default: 2)"
+    )
+    watched.add_argument("--once", action="store_true", help="show it once, as plain lines")
     bench = add("bench", _bench, "time each monitor's road on this very device")
     bench.add_argument(
         "--seconds", metavar="N", type=_positive, default=2.0, help="time for each measurement (default: 2)"
+    )
+    bench.add_argument(
+        "--power",
+        action="store_true",
+        help="measure instead what a busy core adds in watts, by this board's meter or by one that you read",
     )
     init = add("init", _init, "write an annotated configuration for what this machine has")
     init.add_argument("-o", "--out", metavar="FILE", help="write it there instead of on standard output")
@@ -395,7 +421,7 @@ def parser() -> argparse.ArgumentParser:
     schema = add("schema", _schema, "print the JSON Schema of a payload")
     schema.add_argument("name", metavar="NAME", nargs="?", help="which; without it, their names")
 
-    for configured in (run, check, replay, learn, explain, status, bench):
+    for configured in (run, check, replay, learn, explain, status, watched, bench):
         default = "none: one monitor on all channels" if configured is replay else CONFIG
         configured.add_argument(
             "-c", "--config", metavar="FILE", help=f"the configuration (default: {default})"

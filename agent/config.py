@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from agent.budgets_config import BudgetsConfig
 from agent.cross_checks import cross_check
 from agent.forms import About, Frozen, Walk
 from agent.monitor_config import MonitorConfig
@@ -146,6 +147,14 @@ class Config(Frozen, frozen=True, kw_only=True):
     ] = Path()
     outbox: Annotated[OutboxConfig, About("The messages on disk.")] = OutboxConfig()
     evidence: Annotated[EvidenceConfig, About("What an alert keeps of what was heard.")] = EvidenceConfig()
+    budgets: Annotated[
+        BudgetsConfig | None,
+        About(
+            "What the agent may use: `true`, or the settings below; without them every monitor looks at everything.",
+            default="`false`",
+            role="switch",
+        ),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], About("Least weight of what is logged.")
     ] = "info"

@@ -216,6 +216,8 @@ class Daemon:
             if reader.error:
                 problems.append(f"sensor {name}: {reader.error}")
         problems += [f"monitor {name}: {why}" for name, why in self._road.deaf.items()]
+        governor = self._road.governor
+        problems += governor.problems if governor is not None else ()
         return AgentState(
             time=messages.rfc3339(time.time()),
             device=self._config.device,
@@ -236,6 +238,7 @@ class Daemon:
                 "lost": self._outbox.lost,
                 "bytes": self._outbox.size_bytes,
             },
+            governor={} if governor is None else governor.figures,
             counters={
                 **self._road.counters,
                 "cpu_seconds": round(time.process_time(), 2),

@@ -18,7 +18,7 @@ import msgspec
 from agent.yaml_lines import Located, Mistake, quoted, step
 
 S = TypeVar("S", bound=msgspec.Struct)
-_SUFFIXES = ("_per_hour", "_bytes", "_deg", "_hz", "_m", "_s")
+_SUFFIXES = ("_per_hour", "_bytes", "_cores", "_cel", "_deg", "_hz", "_m", "_s", "_w")
 
 
 class Form(Protocol):

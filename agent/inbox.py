@@ -28,8 +28,9 @@ class _Lane:
     dropped: int = 0  # rows
     gather_s: float = 0.0  # readings wait until so much of the stream is there, or for so long
     span_s: float = 0.0  # of the stream that waits
-    since: float = 0.0  # when the first that waits came
+    arrived: deque[float] = field(default_factory=deque)  # when each of them came
     ended: bool = False  # no more will come
+    waited_s: float = 0.0  # the longest that one of them has
 
     def ripe(self, now: float) -> bool:
         """What waits is to be taken."""
@@ -38,15 +39,14 @@ class _Lane:
         return (
             self.ended
             or self.span_s >= self.gather_s
-            or now - self.since >= self.gather_s
+            or now - self.arrived[0] >= self.gather_s
             or self.bytes >= TAKE_BYTES
             or len(self.readings) >= MOST_READINGS // 2
         )
 
     def push(self, reading: Reading, now: float) -> None:
-        if not self.readings:
-            self.since = now
         self.readings.append(reading)
+        self.arrived.append(now)
         self.bytes += reading.values.nbytes
         self.span_s += len(reading.values) / reading.rate_hz
 
@@ -58,6 +58,7 @@ class _Lane:
 
     def pop(self) -> Reading:
         reading = self.readings.popleft()
+        self.arrived.popleft()
         self.bytes -= reading.values.nbytes
         self.span_s = max(0.0, self.span_s - len(reading.values) / reading.rate_hz) if self.readings else 0.0
         return reading
@@ -104,11 +105,18 @@ class Inbox:
             self._lanes.setdefault(sensor, _Lane()).ended = True
             self._arrived.notify()
 
+    def waited_s(self, sensor: str) -> float:
+        """The longest that a reading of this sensor has waited to be taken, since this was last asked."""
+        with self._lock:
+            lane = self._lanes.setdefault(sensor, _Lane())
+            waited_s, lane.waited_s = lane.waited_s, 0.0
+            return waited_s
+
     def overdue_s(self) -> float:
         """For how long the longest of what should have been taken has waited since."""
         with self._lock:
             now = self._clock()
-            waiting = [lane.since + lane.gather_s for lane in self._lanes.values() if lane.readings]
+            waiting = [lane.arrived[0] + lane.gather_s for lane in self._lanes.values() if lane.readings]
             return max(0.0, now - min(waiting, default=now))
 
     def take(self, timeout_s: float) -> list[Reading]:
@@ -119,13 +127,14 @@ class Inbox:
             self._arrived.wait_for(lambda: self._hurried or self._ripe(), timeout_s)
             ripe = [lane for lane in self._lanes.values() if self._hurried or lane.ripe(self._clock())]
             taken: list[Reading] = []
+            now = self._clock()
             for lane in ripe:
+                if lane.readings:
+                    lane.waited_s = max(lane.waited_s, now - lane.arrived[0])
                 room, first = TAKE_BYTES, len(taken)
                 while lane.readings and (room == TAKE_BYTES or lane.readings[0].values.nbytes <= room):
                     taken.append(lane.pop())
                     room -= taken[-1].values.nbytes
-                if lane.readings:
-                    lane.since = self._clock()
                 if lane.gather_s:
                     taken[first:] = joined(taken[first:])
             if not taken:

@@ -116,7 +116,7 @@ def measure(subject: Subject, seconds: float, clock: Clock = process_time) -> Co
         return Split(road.push(rows, count, clock), {})
 
     def pass_bare(count: int) -> Split:
-        run = bare.loop(monitor.head, learned, monitor._features, subject.windows(count), clock)
+        run = bare.loop(monitor.head, learned, monitor.features, subject.windows(count), clock)
         with _undisturbed():
             return Split(run()[0], {})
 

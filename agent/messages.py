@@ -11,6 +11,7 @@ import msgspec
 
 from agent import ids, payloads
 from agent.alerts import ABOUT, About, Event, Model, Plan
+from agent.governor import Change
 from agent.ids import rfc3339
 from agent.payloads import AgentState, MonitorState, schemas
 from agent.sentences import sentence
@@ -29,6 +30,7 @@ __all__ = [
     "encode",
     "event_id",
     "monitor_state",
+    "plan_change",
     "response",
     "rfc3339",
     "schemas",
@@ -124,6 +126,34 @@ def encode(event: Event, device: str, prefix: str, clock: Clock | None = None) -
     )
 
 
+def plan_change(change: Change, seq: int, time: float, topics: Topics, clock: Clock | None = None) -> Message:
+    """A change of plan, on the topic of events; when the outbox is full it goes before alerts do."""
+    plans, cores = change.plans, change.plans.cores
+    told = payloads.PlanChange(
+        id=ids.event_id(topics.device, "", "plan", "changed", time),
+        seq=seq,
+        time=rfc3339(time),
+        device=topics.device,
+        reason=change.reason,
+        binding=plans.binding,
+        expected_cores=float(f"{cores(plans.dial):.4g}"),
+        allowed_cores=_figure(plans.allowed),
+        everything_cores=float(f"{plans.everything:.4g}"),
+        monitors={name: told for name, plan in change.changed.items() if (told := plan_payload(plan))},
+        sentence=change.sentence,
+        clock=_clock_reading(clock),
+    )
+    return Message(topics.event, msgspec.json.encode(told), 1, False, "state", "", seq)
+
+
+def _clock_reading(clock: Clock | None) -> payloads.ClockReading | msgspec.UnsetType:
+    if clock is None:
+        return msgspec.UNSET
+    return payloads.ClockReading(
+        monotonic=round(clock.monotonic, 6), boot_id=clock.boot_id, synced=clock.synced
+    )
+
+
 def alert_retained(event: Event, topics: Topics, clock: Clock | None = None) -> Message | None:
     """What the retained alert topic holds after this event: the alert, or nothing once it has cleared.
 
@@ -215,11 +245,7 @@ def event_payload(event: Event, device: str, clock: Clock | None = None) -> payl
         operating=event.operating,
         evidence=event.evidence,
         sentence=sentence(event),
-        clock=msgspec.UNSET
-        if clock is None
-        else payloads.ClockReading(
-            monotonic=round(clock.monotonic, 6), boot_id=clock.boot_id, synced=clock.synced
-        ),
+        clock=_clock_reading(clock),
     )
 
 

@@ -104,7 +104,7 @@ class Monitor:
         self.name, self.sensor, self.plan = name, sensor, plan
         self.belongs_to = dict(belongs_to or {})
         self._columns = None if columns is None else np.asarray(columns)
-        self._windower, self._features, self._unit = windower, features, unit
+        self._windower, self.features, self._unit = windower, features, unit
 
         def judge(head: Head, rows: int) -> Judge:
             return Judge(
@@ -136,6 +136,7 @@ class Monitor:
         self.listener: Callable[[Job, Sequence[float]], None] | None = None  # hears of all that is scored
         self.level = math.nan
         self.rows = self.windows = 0
+        self.rested = 0  # rows that came while nobody looked
         if baseline is not None:
             self.arm(baseline)
 
@@ -144,6 +145,9 @@ class Monitor:
     def take(self, reading: Reading) -> list[Job]:
         """What this reading gives the bank to score; learning happens here."""
         values = reading.values if self._columns is None else reading.values[:, self._columns]
+        if self.plan.rests:
+            self.rested += len(values)
+            return []
         self.rows += len(values)
         checked = values
         if self.signal is not None:
@@ -154,7 +158,7 @@ class Monitor:
         for windows in self._windower.push(reading.time, reading.rate_hz, checked):
             self.windows += len(windows.times)
             if self.cascade is None:
-                seen = [Seen(windows.times, self._features.extract(windows), windows.fresh, 0)]
+                seen = [Seen(windows.times, self.features.extract(windows), windows.fresh, 0)]
             else:
                 seen = self.cascade.hear(windows)
             for times, rows, fresh, skipped in seen:
@@ -373,7 +377,7 @@ class Monitor:
     @property
     def absent(self) -> tuple[str, ...]:
         """Channels that were no numbers in the newest row: why it could not be judged."""
-        names = list(dict.fromkeys(column.channel for column in self._features.columns))
+        names = list(dict.fromkeys(column.channel for column in self.features.columns))
         return tuple(names[i] for i in self._windower.absent)
 
     @property
@@ -384,6 +388,11 @@ class Monitor:
     @property
     def armed(self) -> bool:
         return self._states.armed
+
+    @property
+    def sole(self) -> bool:
+        """Whether the machine has one operating state only, as far as is known."""
+        return self._states.tracker is None
 
     @property
     def commissioned(self) -> bool:

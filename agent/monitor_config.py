@@ -261,6 +261,20 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
             default="none",
         ),
     ] = None
+    max_delay_s: Annotated[
+        float | None,
+        DURATION,
+        About(
+            "With `budgets`: a sample is judged by the whole model no later than this.",
+            default="`1 min`, or 10 times what one level is averaged over, if longer",
+            least=0.1,
+            most=864_000,
+        ),
+    ] = None
+    priority: Annotated[
+        Literal["low", "normal", "high"],
+        About("With `budgets`: whose looks are worth more, and who is shed last where the hardware cannot."),
+    ] = "normal"
     publish_state_s: Annotated[
         float, DURATION, About("Its state is published at most this often.", least=0.1, most=86_400)
     ] = 10.0

@@ -50,10 +50,10 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hop_s: Annotated[float, Meta(description="seconds from one window to the next")]
     variant: str
     look: Annotated[
-        Literal["full", "lite", "sentinel"],
+        Literal["full", "lite", "sentinel", "none"],
         Meta(
             description="what looks at every window: the whole model; the sentinel, and the model at a single one "
-            "now and then; the sentinel alone"
+            "now and then; the sentinel alone; nobody, for the hardware cannot do it all"
         ),
     ] = "full"
     full_s: Annotated[
@@ -123,6 +123,25 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     ]
     sentence: Annotated[str, Meta(description="all of this for a person, in English")]
     clock: ClockReading | UnsetType = UNSET  # absent from what a replay writes
+
+
+class PlanChange(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.plan/1"):
+    """The governor has monitors look more or less often. On the topic of events; a double carries the same id."""
+
+    id: Annotated[str, Meta(description="UUID made from device and time")]
+    seq: Annotated[int, Meta(description="counts the device's changes of plan from 1", ge=1)]
+    time: Time
+    device: str
+    reason: Annotated[str, Meta(description="why, for a person")]
+    binding: Annotated[str, Meta(description="the budget that is tightest: cpu, power, temperature, ...")]
+    expected_cores: Annotated[float, Meta(description="CPU seconds per second that the agent will use by it")]
+    allowed_cores: Annotated[
+        float | None, Meta(description="that the tightest budget leaves; null: no limit")
+    ]
+    everything_cores: Annotated[float, Meta(description="that looking at every window at once would take")]
+    monitors: Annotated[dict[str, Plan], Meta(description="those whose plan has changed, as it is now")]
+    sentence: Annotated[str, Meta(description="all of this for a person, in English")]
+    clock: ClockReading | UnsetType = UNSET
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -204,6 +223,10 @@ class AgentState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="toc
         dict[str, Any], Meta(description="the connection: protocol, since, last error, ...")
     ] = {}
     outbox: Annotated[dict[str, Any], Meta(description="messages waiting and lost, size in bytes")] = {}
+    governor: Annotated[
+        dict[str, Any],
+        Meta(description="budgets, what is used of them, and what is saved; empty without `budgets`"),
+    ] = {}
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
 
 
@@ -227,6 +250,7 @@ class Response(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsi
 
 PUBLISHED: dict[str, type[Struct]] = {
     "event": Event,
+    "plan": PlanChange,
     "monitor-state": MonitorState,
     "agent-state": AgentState,
     "request": Request,

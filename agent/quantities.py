@@ -215,5 +215,13 @@ FREQUENCY = Quantity(
     '"1797 rpm" or "29.95 Hz"',
     ("Hz",),
 )
+CORES = Quantity(
+    "a share of the processor",
+    {"cores": 1.0, "core": 1.0, "%": 0.01, "% of a core": 0.01},
+    '"10%" (of one core) or "1.5 cores"',
+    ("%",),
+)
+POWER = Quantity("a power", {"W": 1.0, "mW": 1e-3}, '"500 mW" or "2 W"', ("W", "mW"))
+TEMPERATURE = Quantity("a temperature", {"Cel": 1.0, "°C": 1.0, "C": 1.0, "degC": 1.0}, '"75 °C"', ("Cel",))
 ANGLE = Quantity("an angle", {"deg": 1.0, "°": 1.0, "rad": 180 / math.pi}, '"15 deg"', ("deg",))
 SPAN = SpanForm()

@@ -15,6 +15,8 @@ from agent.alerts import ABOUT, About, Event, Rule, advance, happened
 from agent.assemble import baseline_path, make_monitor, shape_of
 from agent.config import Config, ConfigError
 from agent.evidence_store import Store
+from agent.governed import make_governor, work_of
+from agent.governing import Governor
 from agent.health import read_clock
 from agent.inbox import Inbox
 from agent.messages import Message, MonitorState, Topics
@@ -37,6 +39,7 @@ TICK_S = 0.5  # longest a turn waits for readings
 SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
 SAVE_AGAIN_S = 60.0  # after a save that the disk refused
 MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
+SPARE_S = 600.0  # between two times that memory is given back because its budget is exceeded
 LEAN_S = 5.0  # after the latest monitor was assembled, or has learned
 SILENCE = Rule(on_delay_s=0.0, off_delay_s=0.0, off_level=1.0, critical_level=10.0, flood_per_hour=12)
 
@@ -77,6 +80,9 @@ class Road:
         kept = config.evidence
         self._evidence = Store(config.state_dir / "evidence", kept.max_size_bytes, kept.max_files)
         self._unsaved: list[Message] = []
+        self.governor = None if config.budgets is None else make_governor(config.budgets, inbox)
+        self._plan_seq = outbox.last_seq("")  # of the latest change of plan
+        self._spare_at = -math.inf  # when memory was given back for the sake of its budget
         self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
         self._saved_at, self._save_after = time.monotonic(), 0.0
         self._lean_at = math.inf  # when to give back what starting and learning needed
@@ -150,7 +156,11 @@ class Road:
                 return
             if readings:
                 self.counters["readings"] += len(readings)
-                if events := self._pipeline.push(readings):
+                began = time.thread_time()
+                events = self._pipeline.push(readings)
+                if self.governor is not None:
+                    self.governor.spend(time.thread_time() - began)
+                if events:
                     self._emit(events)
                     self._keep_evidence()
             if now >= tick_at or last:
@@ -179,7 +189,9 @@ class Road:
             if config.sensor != sensor.name:
                 continue
             try:
-                monitor = make_monitor(config, sensor, seq=self._seqs[config.name])
+                monitor = make_monitor(
+                    config, sensor, seq=self._seqs[config.name], governed=self.governor is not None
+                )
             except ConfigError as error:
                 mistakes += error.mistakes
                 if self.underway:
@@ -191,6 +203,8 @@ class Road:
             self._arm(monitor)
             self._pipeline.add(monitor)
             self._monitors[config.name] = monitor
+            if self.governor is not None:
+                self.governor.add(monitor, *work_of(config, sensor, monitor), time.monotonic())
             self._go_on(monitor)
             shape = shape_of(config, sensor, len(config.channels or sensor.channels))
             length = shape.window if shape.kind == "vibration" else 1  # a row of telemetry is a window
@@ -313,12 +327,30 @@ class Road:
             logger.debug("memory is released that only starting and learning needed")
         self._emit(self._listen_for_silence(now))
         self._keep_evidence()
+        if self.governor is not None:
+            self._govern(self.governor, now)
         for name in self._config.monitors:
             self._state(name, now, last)
         if now - self._saved_at >= SAVE_S:
             self._save(everything=True)
         elif now >= self._save_after and any(monitor.unsaved for monitor in self._monitors.values()):
             self._save()
+
+    def _govern(self, governor: Governor, now: float) -> None:
+        """Have the monitors work as the budgets let them."""
+        change = governor.tick(now)
+        if change is not None:
+            logger.info("%s", change.sentence)
+            self._plan_seq += 1
+            self._unsaved.append(
+                messages.plan_change(
+                    change, self._plan_seq, round(time.time(), 6), self._topics, read_clock()
+                )
+            )
+            self._keep()
+        if governor.short_of_memory and now - self._spare_at > SPARE_S:
+            self._spare_at = now
+            memory.release()
 
     def _listen_for_silence(self, now: float) -> list[Event]:
         """A monitor that has nothing to judge is an alert about its sensor, on the ordinary road."""

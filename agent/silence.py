@@ -33,7 +33,8 @@ class Silence:
         self._windows, self._since = monitor.windows, now
 
     def level(self, now: float) -> float:
-        """1.0 is as long as is allowed; NaN while there was nothing to hear yet, and not too long."""
+        """1.0 is as long as is allowed; NaN while there was nothing to hear yet, and not too long. Samples that are
+        gathered first are not late for it."""
         reader, monitor = self._reader, self._monitor
         if reader.ended:
             self.note = self.problem = ""
@@ -46,7 +47,8 @@ class Silence:
                 self._windows, self._since, self._absent = monitor.windows, now, ()
             self._absent = monitor.absent or self._absent
             void_s = now - self._since
-            level, heard = max(level, void_s / max(limit_s, self._span_s)), monitor.windows > 0
+            due_s = max(limit_s, self._span_s) + monitor.plan.gather_s
+            level, heard = max(level, void_s / due_s), monitor.windows > 0
         if level < 1.0:
             self.note = self.problem = ""
             return level if heard else math.nan

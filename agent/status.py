@@ -156,9 +156,12 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
         level = "no level yet" if monitor["level"] is None else f"level {monitor['level']:.2f}"
         needs = f", {monitor['needs']}" if monitor["needs"] else ""
         shown.append(f"monitor {name}: {monitor['health']}, {level}, alert {monitor['state']}{needs}")
-    return [
-        "".join(c if c.isprintable() else "?" for c in line) for line in shown
-    ]  # a terminal obeys some others
+    return [printable(line) for line in shown]
+
+
+def printable(line: str) -> str:
+    """Without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 def _rows(sensor: Mapping[str, Any]) -> str:

@@ -113,7 +113,7 @@ def measure(case: Case, monitors: int, seconds: float) -> dict[str, Any]:
     if case.kind == "vibration":
         monitor = every[0]
         (windows,) = make_monitor(entry, sensor)._windower.push(START, case.rate_hz, rows[: shape.window])
-        features = lambda: monitor._features.extract(windows)  # noqa: E731
+        features = lambda: monitor.features.extract(windows)  # noqa: E731
     timers = {
         "live": lambda: pipeline.push([stream.next(shape.hop)]),
         "wide": lambda: pipeline.push([stream.next(case.wide * shape.hop)]),

@@ -1,18 +1,32 @@
-"""This board itself: processor, temperatures, power, throttling, memory, pressure."""
+"""This board itself: processor, temperatures, power, throttling, memory, pressure, and what the agent takes of it."""
 
 from __future__ import annotations
 
 import logging
 import math
+import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from sensors.base import Channel, PolledSensor, Positive
+from sensors.kernel_files import UNKNOWN, by_number, first_number, hexadecimal, mean, number, read, scaled
+from sensors.power import Source, battery_sources, hwmons, power_sources
 
 Figure = Literal[
-    "cpu", "load", "frequency", "temperature", "memory", "pressure", "throttled", "power", "battery"
+    "cpu",
+    "load",
+    "frequency",
+    "temperature",
+    "memory",
+    "pressure",
+    "throttled",
+    "power",
+    "power mode",
+    "battery",
+    "agent",
 ]
 FIGURES: tuple[Figure, ...] = (
     "cpu",
@@ -23,20 +37,18 @@ FIGURES: tuple[Figure, ...] = (
     "pressure",
     "throttled",
     "power",
+    "power mode",
     "battery",
+    "agent",
 )
 logger = logging.getLogger(__name__)
 
-UNKNOWN = float("nan")
 SWITCHED_OFF_C = -255.0  # a Jetson's zone that is switched off says -256
 # bits of the Raspberry Pi firmware's get_throttled (raspberrypi.com, documentation of vcgencmd): what is true now, and
 # 16 bits higher what was true since somebody asked last
 THROTTLED = {"under-voltage": 0, "frequency capped": 1, "throttled": 2, "soft temperature limit": 3}
 GET_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
-TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")  # a Jetson's whole input, where it is measured
-AGX_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")  # AGX Orin: these three make up the whole
-
-Source = tuple[Channel, Callable[[], float]]
+NVPMODEL = "var/lib/nvpmodel/status"  # a Jetson's power mode, as nvpmodel keeps it: "pmode:0002"
 
 
 class Host(PolledSensor):
@@ -64,6 +76,7 @@ class Host(PolledSensor):
     def open(self) -> None:
         self._busy = self._total = UNKNOWN
         self._bits: int | None = None
+        self._spent = time.process_time(), time.monotonic()
         self._throttle_events = 0
         if not self.channels:
             self._find()
@@ -76,7 +89,7 @@ class Host(PolledSensor):
         absent: list[str] = []
         for figure in FIGURES:
             if figure in self._include:
-                sources = list(getattr(self, f"_find_{figure}")())
+                sources = list(getattr(self, f"_find_{figure.replace(' ', '_')}")())
                 found += sources
                 absent += [] if sources else [figure]
         # named before they are left out: a name stays with its figure
@@ -128,6 +141,9 @@ class Host(PolledSensor):
         paths = sorted(self.root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
         if paths:  # kHz; Linux, Documentation/admin-guide/pm/cpufreq.rst
             yield Channel("frequency", "Hz"), partial(mean, paths, 1e3)
+        caps = [path.with_name("scaling_max_freq") for path in paths]
+        if any(cap.exists() for cap in caps):
+            yield Channel("frequency cap", "Hz"), partial(mean, caps, 1e3)
 
     def _find_temperature(self) -> Iterable[Source]:
         """Thermal zones in millidegrees; Linux, Documentation/driver-api/thermal/sysfs-api.rst."""
@@ -161,7 +177,7 @@ class Host(PolledSensor):
                 yield Channel(name), partial(self._throttled, bit, path)
             yield Channel("throttle events"), lambda: float(self._throttle_events)
             return
-        for hwmon in self._hwmons():
+        for hwmon in hwmons(self.root):
             if read(hwmon / "name").strip() == "rpi_volt":
                 alarm = hwmon / "in0_lcrit_alarm"
                 yield Channel("under-voltage"), partial(scaled, alarm, 1.0)
@@ -180,101 +196,41 @@ class Host(PolledSensor):
         return UNKNOWN if self._bits is None else float(self._bits >> bit & 1)
 
     def _find_power(self) -> Iterable[Source]:
-        """Rails from hwmon: millivolts, milliamperes, microwatts; Linux, Documentation/hwmon/sysfs-interface.rst."""
-        rails: dict[str, Callable[[], float]] = {}
-        for hwmon in self._hwmons():
-            chip = read(hwmon / "name").strip()
-            if chip.startswith("ucsi"):  # a USB-C socket, not a rail of the board
-                continue
-            for current in sorted(hwmon.glob("curr[0-9]*_input"), key=by_number):
-                n = by_number(current)
-                voltage = hwmon / f"in{n}_input"
-                label = read(hwmon / f"in{n}_label").strip()
-                connected = label and "NC" not in label.split("_")
-                if voltage.exists() and n < 7 and connected:  # 7 of an ina3221 is the sum of its shunts
-                    rails[label] = partial(product, voltage, current, 1e-6)
-            for power in sorted(hwmon.glob("power[0-9]*_input"), key=by_number):
-                label = read(hwmon / f"power{by_number(power)}_label").strip() or chip
-                rails.setdefault(label, partial(scaled, power, 1e-6))
-        for label, read_rail in rails.items():
-            yield Channel(f"power {label}", "W"), read_rail
-        total = next(([rails[name]] for name in TOTAL_RAILS if name in rails), None)
-        if total is None and all(name in rails for name in AGX_RAILS):
-            total = [rails[name] for name in AGX_RAILS]
-        if total is not None:
-            yield Channel("power total", "W"), partial(added, total)
+        return power_sources(self.root)
+
+    def _find_power_mode(self) -> Iterable[Source]:
+        path = self.root / NVPMODEL
+        if path.exists():
+            yield Channel("power mode"), partial(power_mode, path)
 
     def _find_battery(self) -> Iterable[Source]:
-        """Linux, Documentation/ABI/testing/sysfs-class-power: percent, microwatts, microvolts, microamperes."""
-        for supply in sorted(self.root.glob("sys/class/power_supply/*")):
-            if read(supply / "type").strip() != "Battery" or read(supply / "scope").strip() == "Device":
-                continue
-            capacity = supply / "capacity"
-            yield Channel(f"battery {supply.name}", "%"), partial(scaled, capacity, 1.0)
-            if (supply / "power_now").exists() or (supply / "current_now").exists():
-                yield (
-                    Channel(f"battery power {supply.name}", "W"),
-                    partial(battery_power, supply),
-                )
+        return battery_sources(self.root)
 
-    def _hwmons(self) -> list[Path]:
-        return sorted(self.root.glob("sys/class/hwmon/hwmon[0-9]*"), key=by_number)
+    def _find_agent(self) -> Iterable[Source]:
+        if self.root == Path("/"):
+            yield Channel("agent cpu", "%"), self._agent_cpu
+            yield Channel("agent memory", "By"), partial(agent_memory, self.root / "proc/self/statm")
 
+    def _agent_cpu(self) -> float:
+        """Share of one core that this process has used since the last call."""
+        before, self._spent = self._spent, (time.process_time(), time.monotonic())
+        passed_s = self._spent[1] - before[1]
+        return 100.0 * (self._spent[0] - before[0]) / passed_s if passed_s > 0 else UNKNOWN
 
-def read(path: Path) -> str:
-    """A file's text; empty where it cannot be read, as many files of /sys cannot at times."""
-    try:
-        return path.read_text("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def number(text: str) -> float:
-    """A number; NaN where there is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return UNKNOWN
-
-
-def scaled(path: Path, factor: float) -> float:
-    """A file's number in another unit."""
-    return factor * number(read(path))
-
-
-def hexadecimal(path: Path) -> int | None:
-    """A file's hexadecimal number; None where there is none."""
-    try:
-        return int(read(path), 16)
-    except ValueError:
-        return None
-
-
-def first_number(path: Path) -> float:
-    """The first word of a file as a number."""
-    return number(read(path).partition(" ")[0])
-
-
-def product(a: Path, b: Path, factor: float) -> float:
-    """Two files' numbers multiplied: volts and amperes."""
-    return factor * number(read(a)) * number(read(b))
-
-
-def mean(paths: Sequence[Path], factor: float) -> float:
-    """The mean of those files that can be read; NaN where none can."""
-    known = [value for value in (scaled(path, factor) for path in paths) if not math.isnan(value)]
-    return sum(known) / len(known) if known else UNKNOWN
-
-
-def added(parts: Sequence[Callable[[], float]]) -> float:
-    """The sum of several figures; NaN where one is unknown."""
-    return sum(part() for part in parts)
-
-
-def by_number(path: Path) -> int:
-    """The first number in a file's name: hwmon2, in3_input, thermal_zone10."""
-    digits = "".join(c if c.isdigit() else " " for c in path.name).split()
-    return int(digits[0]) if digits else 0
+    def trips(self) -> dict[str, float]:
+        """At how many degrees Celsius each thermal zone begins to be cooled or slowed down, by its channel's name:
+        its lowest passive or hot trip point; Linux, Documentation/driver-api/thermal/sysfs-api.rst."""
+        found: dict[str, float] = {}
+        for zone in sorted(self.root.glob("sys/class/thermal/thermal_zone[0-9]*"), key=by_number):
+            points = [
+                scaled(path.with_name(path.name.replace("_type", "_temp")), 1e-3)
+                for path in zone.glob("trip_point_*_type")
+                if read(path).strip() in ("passive", "hot")
+            ]
+            known = [point for point in points if point > 0]
+            if known:
+                found[f"temperature {read(zone / 'type').strip() or zone.name}"] = min(known)
+        return found
 
 
 def zone_celsius(zone: Path) -> float:
@@ -307,17 +263,19 @@ def memory_available(path: Path) -> float:
     return 1024.0 * meminfo(path).get("MemAvailable", UNKNOWN)
 
 
-def battery_power(supply: Path) -> float:
-    """Watts; some batteries tell power, others voltage and current."""
-    if (supply / "power_now").exists():
-        return scaled(supply / "power_now", 1e-6)
-    return product(supply / "current_now", supply / "voltage_now", 1e-12)
+def power_mode(path: Path) -> float:
+    """The number of a Jetson's power mode."""
+    return number(read(path).partition(":")[2])
+
+
+def agent_memory(path: Path) -> float:
+    """Bytes of this process that are resident; proc(5), /proc/pid/statm."""
+    fields = read(path).split()
+    return number(fields[1]) * os.sysconf("SC_PAGE_SIZE") if len(fields) > 1 else UNKNOWN
 
 
 def _shows(channel: Channel, read_it: Callable[[], float]) -> bool:
-    return channel.name == "cpu" or not math.isnan(
-        read_it()
-    )  # the use of the processor has no value at first
+    return channel.name == "cpu" or not math.isnan(read_it())  # the use of all has no value at first
 
 
 def _distinct(sources: list[Source]) -> list[Source]:

@@ -43,7 +43,7 @@ def test_the_bare_loop_gives_the_same_levels_as_the_road(entry: MonitorConfig) -
     learned = monitor.baseline.learned
     count = 120  # so many that the oldest level of the jump is whole
     edge = monitor.aim.edge
-    _, bare_level = bare.loop(monitor.head, learned, monitor._features, subject.windows(count))()
+    _, bare_level = bare.loop(monitor.head, learned, monitor.features, subject.windows(count))()
     monitor.arm(monitor.baseline)
     length = subject.shape.window if subject.shape.kind == "vibration" else subject.hop
     for reading in subject.readings(length + (count - 1) * subject.hop, 1, 0):

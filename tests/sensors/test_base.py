@@ -68,7 +68,7 @@ def test_a_failing_bus_is_a_sensor_error_with_the_sensors_name(thermometer: Ther
 
 
 def test_a_sample_has_the_time_of_its_tick_unless_it_came_late(thermometer: Thermometer) -> None:
-    clock, times = clock_of(thermometer), []
+    clock, times = clock_of(thermometer), list[float]()
     for late_s in (0.0, 0.004, 0.002, 0.02, 0.0):
         due = 1000.0 + len(times) * 0.1
         clock.push(due + late_s - clock.monotonic())

@@ -53,7 +53,7 @@ def test_a_raspberry_pi_shows_all_it_has(tmp_path: Path) -> None:
         },
         rel=1e-6,
     )
-    assert board.host.absent == ("power", "battery")
+    assert board.host.absent == ("power", "power mode", "battery", "agent")
     assert board.host.channels[0] == Channel("cpu", "%")
 
 

@@ -1,0 +1,75 @@
+"""From a configuration to the governor and the work of each monitor in its care."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent import costs
+from agent.assemble import shape_of
+from agent.boards import Board, detect, known
+from agent.budgets_config import BudgetsConfig
+from agent.governing import Governor
+from agent.governor import Conversion, Limits
+from agent.inbox import TAKE_BYTES, Inbox
+from agent.ladders import Costs, Work, default_delay_s
+from agent.monitor import Monitor
+from agent.monitor_config import MonitorConfig
+from agent.senses import Senses
+from sensors.base import Sensor
+
+FLOAT_BYTES = 4
+
+
+def make_governor(budgets: BudgetsConfig, inbox: Inbox) -> Governor:
+    """For these budgets, on this board."""
+    board = board_of(budgets)
+    senses = Senses()
+    senses.open()
+    return Governor(
+        limits_of(budgets), Conversion(budgets.core_power_w or board.core_w, board.rise_c), senses, inbox
+    )
+
+
+def board_of(budgets: BudgetsConfig, root: Path = Path("/")) -> Board:
+    """Whose power and heat are reckoned with."""
+    return known(budgets.board) or detect(root)
+
+
+def limits_of(budgets: BudgetsConfig) -> Limits:
+    """The budgets as the governor takes them."""
+    return Limits(
+        cores=budgets.cpu_cores,
+        power_w=budgets.power_w,
+        temperature_c=budgets.temperature_cel,
+        battery_s=budgets.battery_s,
+        memory_bytes=budgets.memory_bytes,
+    )
+
+
+def work_of(config: MonitorConfig, sensor: Sensor, monitor: Monitor) -> tuple[Work, Costs]:
+    """What a monitor has to do, and what its parts cost here: measured, which takes a dozen windows' time."""
+    channels = len(config.channels) or len(sensor.channels)
+    shape = shape_of(config, sensor, channels)
+    vibration = shape.kind == "vibration"
+    span = shape.smooth if vibration else 1
+    work = Work(
+        plan=monitor.plan,
+        reading_s=min(shape.hop_s, READING_S) if vibration else 1 / sensor.rate_hz,
+        span=span,
+        cascaded=monitor.cascade is not None,
+        max_delay_s=config.max_delay_s or default_delay_s(monitor.plan, span),
+        priority=config.priority,
+        most_gathered_s=TAKE_BYTES / (FLOAT_BYTES * len(sensor.channels) * sensor.rate_hz),
+    )
+    found = costs.measured(
+        monitor.features,
+        channels,
+        sensor.rate_hz,
+        shape.window if vibration else 1,
+        shape.hop,
+        cascaded=vibration,
+    )
+    return work, found
+
+
+READING_S = 0.1  # of stream in one reading of a waveform, as drivers give them
