@@ -81,7 +81,7 @@ class Cascade:
     ) -> None:
         """Of a model that averages `span` windows; `glance(row)` is what it makes of a mean of features `(columns,)`:
         1 is the edge of normal, None while it has not learned."""
-        self._features, self._span, self._glance = features, span, glance
+        self.features, self._span, self._glance = features, span, glance
         self._sentinel = Sentinel(channels, span)
         self._passes = Edge(PASSES)
         self._first_glances: list[float] | None = []  # None once the lite look is taught
@@ -122,7 +122,7 @@ class Cascade:
 
     def _all(self, windows: Windows, means: Array) -> Seen:
         """A full gaze."""
-        rows = self._features.extract(windows)
+        rows = self.features.extract(windows)
         count = len(rows)
         skipped = self._number - self._looked
         if skipped:
@@ -232,7 +232,7 @@ class Cascade:
         if not kept.row:
             length = len(kept.window)
             alone = Windows([kept.time], kept.window, length, length, False)
-            kept.row.append(self._features.extract(alone)[0])
+            kept.row.append(self.features.extract(alone)[0])
             self.looks.extracted += 1
         return kept.row[0]
 

@@ -1,0 +1,228 @@
+"""What the monitors of a simulated day listen to: a motor that fails now and then, and the recordings, laid out over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import process_time
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.monitor_config import MonitorConfig
+from agent.quantities import SPAN, Span
+from benchmarks import nab_files, skab_files
+from benchmarks.pronostia import EVERY_S, LEARNED
+from benchmarks.pronostia import RATE_HZ as BEARING_HZ
+from benchmarks.recordings import NoRecordings, files, folder
+from benchmarks.road import Arrays
+from models.features import Feature, Features
+from models.smoothing import fewest_rows
+from models.window import Array, Windows
+from sensors.base import Channel, Reading
+from sensors.machine import Fault, FaultKind
+from sensors.synthetic import Synthetic
+
+START = 1_700_006_400.0  # Unix seconds of hour 0: a midnight
+DAY_S, HOUR_S = 86_400.0, 3600.0
+MOTOR_HZ, MOTOR_AXES, BLOCK_S = 1600.0, 2, 0.5
+SHIFT_S = 7200.0  # of the motor are made, and repeated: with the looks of each agent they never meet the same twice
+LESSON_S, EVERY_FAULT_S = 180.0, 300.0
+KINDS: tuple[FaultKind, ...] = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner")
+SEVERITIES = (0.03, 0.06, 0.12, 0.3)
+LASTS_S = (150.0, 60.0, 90.0, 30.0)
+MOTOR_DELAY_S, SKAB_DELAY_S, BEARING_DELAY_S, SLOW_DELAY_S = 60.0, 60.0, 1800.0, 60.0
+SLOW = "realKnownCause/"
+FAILING_S = 1800.0  # the end of a bearing's life
+
+
+class Anomaly(NamedTuple):
+    """Something that is to be heard."""
+
+    start: float  # seconds of the day
+    stop: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One sensor with its monitor, over the day."""
+
+    name: str
+    sensor: Arrays
+    config: MonitorConfig
+    readings: Sequence[tuple[float, NDArray[np.float32]]]  # seconds of the day at their end, samples
+    anomalies: tuple[Anomaly, ...]
+    family: str  # "motor", "skab", "pronostia", "nab"
+    repeats_s: float = 0.0  # the readings begin again after so long
+
+    def due(self, hours: float) -> Iterator[tuple[float, Reading]]:
+        """Readings of the day with the second at which each is there, in order."""
+        end, shift = hours * HOUR_S, 0.0
+        while True:
+            for at, values in self.readings:
+                if at + shift > end:
+                    return
+                began = START + at + shift - len(values) / self.sensor.rate_hz
+                yield at + shift, Reading(self.sensor.name, began, self.sensor.rate_hz, values)
+            if not self.repeats_s:
+                return
+            shift += self.repeats_s
+
+    def happening(self, hours: float) -> list[Anomaly]:
+        """What is to be heard in the day."""
+        repeats = int(hours * HOUR_S // self.repeats_s) + 1 if self.repeats_s else 1
+        return [
+            Anomaly(each.start + i * self.repeats_s, each.stop + i * self.repeats_s, each.name)
+            for i in range(repeats)
+            for each in self.anomalies
+            if each.stop + i * self.repeats_s <= hours * HOUR_S
+        ]
+
+
+@dataclass
+class Remembered:
+    """Features of windows that many agents see, made once: the same rows, and the CPU time that making them took, which
+    each agent is charged for as often as it asks."""
+
+    features: Features
+    repeats_s: float = 0.0
+    rows: dict[int, tuple[Array, float]] = field(default_factory=dict)
+    owed_s: float = 0.0  # for what was asked since this was last set to 0
+
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        return self.features.columns
+
+    def extract(self, windows: Windows) -> Array:
+        found = []
+        for i, time in enumerate(windows.times):
+            since = time - START
+            key = round((since % self.repeats_s if self.repeats_s else since) * 1e6)
+            whole = not self.repeats_s or since % self.repeats_s > windows.length / MOTOR_HZ
+            if not whole or key not in self.rows:
+                first = i * windows.hop
+                alone = Windows([time], windows.rows[first : first + windows.length], windows.length, windows.length, False)
+                before = process_time()
+                row = self.features.extract(alone)[0]
+                took_s = process_time() - before
+                if not whole:
+                    self.owed_s += took_s
+                    found.append(row)
+                    continue
+                self.rows[key] = row, took_s
+            row, took_s = self.rows[key]
+            self.owed_s += took_s
+            found.append(row)
+        return np.stack(found)
+
+
+def motor(hours: float) -> Stream:
+    """Of the synthetic machine: healthy, and every few minutes a fault that begins and ends."""
+    span_s = min(SHIFT_S, hours * HOUR_S)
+    faults, anomalies = [], []
+    for i, at in enumerate(np.arange(LESSON_S + 120.0, span_s - max(LASTS_S) - 60.0, EVERY_FAULT_S).tolist()):
+        kind, severity = KINDS[i % len(KINDS)], SEVERITIES[i % len(SEVERITIES)]
+        lasts_s = LASTS_S[(i // 2) % len(LASTS_S)]
+        faults.append(Fault(kind, at_s=at, for_s=lasts_s, severity=severity))
+        anomalies.append(Anomaly(at, at + lasts_s, f"{kind} {severity:g}, {lasts_s:g} s"))
+    made = Synthetic(
+        rate_hz=MOTOR_HZ, axes=MOTOR_AXES, speed=0, start=0.0, duration_s=span_s, faults=faults, block_s=BLOCK_S
+    )
+    readings, at = [], 0.0
+    with made:
+        while not made.finished:
+            reading = made.read(0.0)
+            if reading is not None:
+                at += len(reading.values) / MOTOR_HZ
+                readings.append((at, reading.values))
+    sensor = Arrays(made.channels, MOTOR_HZ, "vibration")
+    sensor.name = "motor"
+    config = MonitorConfig(name="motor", sensor="motor", max_delay_s=MOTOR_DELAY_S)
+    return Stream("motor", sensor, config, readings, tuple(anomalies), "motor", span_s)
+
+
+def pumps(data: str | None) -> list[Stream]:
+    """SKAB's files one after the other over the day, each with a monitor that learns from its first 400 rows."""
+    recordings = skab_files.read(folder(data, "skab", skab_files.PATTERNS))
+    found = []
+    for i, recording in enumerate(recordings):
+        slot = i * DAY_S / len(recordings)
+        rows = len(recording.values)
+        readings = [(slot + row + 1.0, recording.values[row : row + 1]) for row in range(rows)]
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], recording.anomaly.astype(int), [0])))).reshape(-1, 2)
+        anomalies = [
+            Anomaly(slot + a + 1.0, slot + b + 1.0, "anomaly") for a, b in edges.tolist() if a > skab_files.TRAIN
+        ]
+        sensor = Arrays(recording.channels, 1.0)
+        sensor.name = recording.name
+        config = MonitorConfig(
+            name=recording.name,
+            sensor=recording.name,
+            learn=Span(skab_files.TRAIN, "rows"),
+            max_delay_s=SKAB_DELAY_S,
+        )
+        found.append(Stream(recording.name, sensor, config, readings, tuple(anomalies), "skab"))
+    return found
+
+
+def bearings(data: str | None) -> list[Stream]:
+    """PRONOSTIA's bearings, side by side from midnight on, until each has failed."""
+    found = []
+    for file in files(folder(data, "pronostia", ["*.npz"]), ["*.npz"]):
+        with np.load(file, allow_pickle=False) as archive:
+            snapshots = archive["acc"]
+        count, length, axes = snapshots.shape
+        readings = [((i + 1) * EVERY_S, snapshots[i]) for i in range(count)]
+        end = count * EVERY_S
+        sensor = Arrays([Channel(f"axis {i + 1}", "g") for i in range(axes)], BEARING_HZ, "vibration")
+        sensor.name = file.stem
+        config = MonitorConfig(
+            name=file.stem,
+            sensor=file.stem,
+            features="vibration",
+            window=Span(length, "rows"),
+            snapshots_s=EVERY_S,
+            learn=Span(max(int(LEARNED * count), fewest_rows(1)) * EVERY_S, "s"),
+            max_delay_s=BEARING_DELAY_S,
+        )
+        anomalies = (Anomaly(end - FAILING_S, end, "failing"),)
+        found.append(Stream(file.stem, sensor, config, readings, anomalies, "pronostia"))
+    return found
+
+
+def slow(data: str | None) -> list[Stream]:
+    """NAB's machines and services with a known cause, each drawn together into one day."""
+    recordings, _ = nab_files.read(folder(data, "nab", [nab_files.LABELS]))
+    found = []
+    for recording in recordings:
+        if not recording.name.startswith(SLOW):
+            continue
+        name = Path(recording.name).stem
+        period = DAY_S / len(recording.values)
+        values = recording.values.astype(np.float32)[:, None]
+        readings = [((i + 1) * period, values[i : i + 1]) for i in range(len(values))]
+        anomalies = tuple(
+            Anomaly((a + 1) * period, (b + 1) * period, "labelled") for a, b in recording.file.windows
+        )
+        sensor = Arrays([Channel("value")], 1 / period)
+        sensor.name = name
+        config = MonitorConfig(
+            name=name, sensor=name, detector="level", learn=SPAN.parse("750 rows"), max_delay_s=SLOW_DELAY_S
+        )
+        found.append(Stream(name, sensor, config, readings, anomalies, "nab"))
+    return found
+
+
+def recorded(data: str | None) -> tuple[list[Stream], list[str]]:
+    """All recordings that are there, and what is not."""
+    found: list[Stream] = []
+    missing = []
+    for name, make in (("skab", pumps), ("pronostia", bearings), ("nab", slow)):
+        try:
+            found += make(data)
+        except NoRecordings:
+            missing.append(name)
+    return found, missing
