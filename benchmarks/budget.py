@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,28 +14,24 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from agent.alerts import Event
 from agent.assemble import make_monitor
+from agent.monitor import Monitor
 from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.progress import Progress
-from agent.quantities import SPAN, Span
-from benchmarks import nab_files, skab_files
 from benchmarks.drawing import Bar, bars
-from benchmarks.recordings import NoRecordings, files, folder
-from benchmarks.road import Arrays, cuts
+from benchmarks.healthy import HOUR_S, Machine, nab, pronostia, skab, synthetic
+from benchmarks.recordings import NoRecordings
 from benchmarks.tables import markdown, shown
 from models.detector import Job
-from sensors.base import Channel, Reading, Sensor
-from sensors.synthetic import Synthetic
+from models.tail import Expected
 
 HELP = "The budget of false alarms, from one an hour to one a week, on machines with nothing wrong."
-HOUR_S = 3600.0
 BUDGETS = {"1 per hour": 1 / HOUR_S, "1 per day": 1 / (24 * HOUR_S), "1 per week": 1 / (168 * HOUR_S)}
 LEVEL = 0.05  # of either side of an interval
-BLOCK = 60  # rows a Reading: the same alarms as row by row
-SYNTHETIC_H, SYNTHETIC_LEARN = 200.0, "13 h"
-SNAPSHOT_HZ, SNAPSHOT_S = 25_600.0, 10.0  # PRONOSTIA
-FIRST, LEARNED = 0.5, 0.1  # of a bearing's life: what is tested of it, and what it learns from
+LONG = 10.0  # % of the hours judged, under an alert: worth a word
+SYNTHETIC_H = 200.0
 
 
 @dataclass(slots=True)
@@ -46,24 +42,14 @@ class Outcome:
     budget: str
     seen_h: float = 0.0  # of normal, when it was armed
     tested_h: float = 0.0  # judged
-    low: float = 0.0  # alarms that it said to expect, from, middle and to, as it went
+    exposed_h: float = 0.0  # of these, with no alert standing: an alarm could begin
+    low: float = 0.0  # alarms that it said to expect in these, from, middle and to, as it went
     middle: float = 0.0
     high: float = 0.0
     alarms: int = 0
     at_h: list[float] = field(default_factory=list)  # when they were raised, after the first sample
     words: str = ""  # what it said in the end
     states: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """A healthy stretch: how its monitor is set up, and its readings."""
-
-    name: str
-    sensor: Sensor
-    config: MonitorConfig
-    readings: Callable[[], Iterator[Reading]]
-    hours: float
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,11 +61,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     sources = {
-        "SKAB anomaly-free": partial(_skab, arguments.data),
-        "NAB without anomalies": partial(_nab, arguments.data),
-        "PRONOSTIA first halves": partial(_pronostia, arguments.data),
+        "SKAB anomaly-free": partial(skab, arguments.data),
+        "NAB without anomalies": partial(nab, arguments.data),
+        "PRONOSTIA first halves": partial(pronostia, arguments.data),
         "synthetic, loads, starts and stops": partial(
-            _synthetic, arguments.hours, arguments.first_seed, arguments.seeds
+            synthetic, arguments.hours, arguments.first_seed, arguments.seeds
         ),
     }
     rows: list[dict[str, Any]] = []
@@ -94,6 +80,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             except NoRecordings as error:
                 missing.append(f"{source}: {error}")
                 continue
+            if not found:
+                missing.append(f"{source}: there are none")
+                continue
             rows += [summed(source, budget, [t for t in found if t.budget == budget]) for budget in BUDGETS]
             single += [_each(source, tested) for tested in found]
     result = {"rows": rows, "inside": all(row["inside"] for row in rows), "missing": missing}
@@ -105,46 +94,74 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def listen(machine: Machine) -> list[Outcome]:
     """One machine through a monitor for each budget, side by side."""
-    found = []
+    ears = {}
     monitors = []
     for budget, rate_hz in BUDGETS.items():
-        config = _with_budget(machine.config, budget, rate_hz)
-        monitor = make_monitor(config, machine.sensor)
-        tested = Outcome(machine.name, budget)
-
-        def hear(job: Job, levels: Sequence[float], tested: Outcome = tested, monitor: Any = monitor) -> None:
-            aim, hours = monitor.aim_of(job), len(levels) * monitor.plan.hop_s / HOUR_S
-            if not tested.tested_h:
-                tested.seen_h = monitor.aim.tail.seconds / HOUR_S
-            tested.tested_h += hours
-            expected = aim.expected
-            tested.low += expected.low * HOUR_S * hours
-            tested.middle += expected.rate * HOUR_S * hours
-            tested.high += expected.high * HOUR_S * hours
-
-        monitor.listener = hear
+        monitor = make_monitor(_with_budget(machine.config, budget, rate_hz), machine.sensor)
+        ears[monitor.name] = _Ear(monitor, Outcome(machine.name, budget))
         monitors.append(monitor)
-        found.append(tested)
     pipeline = Pipeline(monitors)
-    of = {monitor.name: tested for monitor, tested in zip(monitors, found, strict=True)}
     first: float | None = None
     for reading in machine.readings():
         first = reading.time if first is None else first
+        turns: dict[str, list[Event]] = {name: [] for name in ears}
         for event in pipeline.push([reading]):
-            if event.kind == "raised" and event.about == "machine":
-                of[event.monitor].alarms += 1
-                of[event.monitor].at_h.append((event.time - first) / HOUR_S)
-    for monitor, tested in zip(monitors, found, strict=True):
-        tested.words = monitor.aim.words()
-        tested.states = max(1, len(monitor.status().states))
-    return found
+            if event.about == "machine" and event.kind in ("raised", "cleared"):
+                turns[event.monitor].append(event)
+        for name, ear in ears.items():
+            ear.count(turns[name], first)
+    for ear in ears.values():
+        ear.tested.words = ear.monitor.aim.words()
+        ear.tested.states = max(1, len(ear.monitor.status().states))
+    return [ear.tested for ear in ears.values()]
+
+
+class _Ear:
+    """Counts what one monitor judges and expects, and its alarms."""
+
+    def __init__(self, monitor: Monitor, tested: Outcome) -> None:
+        self.monitor, self.tested = monitor, tested
+        self._heard: list[tuple[list[float], Expected]] = []  # times of the rows judged, and what was stated
+        self._standing = False  # an alert, after all that was counted
+        monitor.listener = self._hear
+
+    def _hear(self, job: Job, levels: Sequence[float]) -> None:
+        aim = self.monitor.aim_of(job)
+        assert aim.expected is not None  # there is a lesson behind every score
+        if not self.tested.tested_h and not self._heard:
+            tail = self.monitor.aim.tail
+            self.tested.seen_h = 0.0 if tail is None else tail.seconds / HOUR_S
+        self._heard.append((job.times, aim.expected))
+
+    def count(self, turns: Sequence[Event], first: float) -> None:
+        """What was heard since the last count, in which the alert was raised and cleared at these turns; `first` is
+        the time of the first sample. While an alert stands none can begin: that is no time to expect one in."""
+        for event in turns:
+            if event.kind == "raised":
+                self.tested.alarms += 1
+                self.tested.at_h.append((event.time - first) / HOUR_S)
+        times = [event.time for event in turns]
+        standing = np.array([self._standing, *(event.kind == "raised" for event in turns)])
+        row_h = self.monitor.plan.hop_s / HOUR_S
+        for rows, expected in self._heard:
+            under = standing[np.searchsorted(times, rows, side="left")]  # before the row was judged
+            exposed_h = int((~under).sum()) * row_h
+            self.tested.tested_h += len(rows) * row_h
+            self.tested.exposed_h += exposed_h
+            self.tested.low += expected.low * HOUR_S * exposed_h
+            self.tested.middle += expected.rate * HOUR_S * exposed_h
+            self.tested.high += expected.high * HOUR_S * exposed_h
+        self._standing = bool(standing[-1])
+        self._heard.clear()
 
 
 def summed(source: str, budget: str, tested: Sequence[Outcome]) -> dict[str, Any]:
     """What all machines of a source did under one budget, and whether that was to be expected: the count must lie in
-    the 90 % interval that the Poisson law gives to the rates at either end of what was stated."""
+    the 90 % interval that the Poisson law gives to the rates at either end of what was stated, over the hours in which
+    an alarm could begin."""
     low, high = sum(t.low for t in tested), sum(t.high for t in tested)
-    alarms, hours = sum(t.alarms for t in tested), sum(t.tested_h for t in tested)
+    alarms, hours = sum(t.alarms for t in tested), sum(t.exposed_h for t in tested)
+    judged = sum(t.tested_h for t in tested)
     least, most = poisson_quantile(low, LEVEL), poisson_quantile(high, 1 - LEVEL)
     seen = sum(t.seen_h for t in tested)
     return {
@@ -152,7 +169,9 @@ def summed(source: str, budget: str, tested: Sequence[Outcome]) -> dict[str, Any
         "budget": budget,
         "machines": len(tested),
         "seen_hours": seen,
-        "tested_hours": hours,
+        "tested_hours": judged,
+        "exposed_hours": hours,
+        "under_alert_share": _share_under(judged, hours),
         "asked": hours * BUDGETS[budget] * HOUR_S,
         "stated": [low, sum(t.middle for t in tested), high],
         "interval": [least, most],
@@ -168,6 +187,10 @@ def _inside(tested: Outcome) -> bool:
     """Whether one machine's alarms were to be expected: several together may hide one that alarms daily."""
     low, high = poisson_quantile(tested.low, LEVEL), poisson_quantile(tested.high, 1 - LEVEL)
     return low <= tested.alarms <= high
+
+
+def _share_under(judged_h: float, exposed_h: float) -> float | None:
+    return 1 - exposed_h / judged_h if judged_h else None
 
 
 def poisson_quantile(mean: float, share: float) -> int:
@@ -195,6 +218,8 @@ def _each(source: str, tested: Outcome) -> dict[str, Any]:
         "name": tested.name,
         "budget": tested.budget,
         "tested_hours": tested.tested_h,
+        "exposed_hours": tested.exposed_h,
+        "under_alert_share": _share_under(tested.tested_h, tested.exposed_h),
         "stated": [tested.low, tested.middle, tested.high],
         "alarms": tested.alarms,
         "at_hours": tested.at_h,
@@ -203,92 +228,14 @@ def _each(source: str, tested: Outcome) -> dict[str, Any]:
     }
 
 
-# Healthy machines.
-
-
-def _skab(data: str | None) -> Iterator[Machine]:
-    path = folder(data, "skab", ["anomaly-free/*.csv"])
-    for file in files(path, ["anomaly-free/*.csv"]):
-        recording = skab_files.read_one(file, path)
-        yield _rows(recording.name, recording.channels, recording.times, recording.values, 1.0)
-
-
-def _nab(data: str | None) -> Iterator[Machine]:
-    recordings, _ = nab_files.read(folder(data, "nab", [nab_files.LABELS]))
-    for recording in recordings:
-        if not recording.file.windows:
-            values = recording.values.astype(np.float32)[:, None]
-            channels = (Channel("value", "1"),)
-            yield _rows(recording.name, channels, recording.times, values, recording.rate_hz)
-
-
-def _rows(name: str, channels: Sequence[Channel], times: Any, values: Any, rate_hz: float) -> Machine:
-    sensor = Arrays(channels, rate_hz)
-
-    def readings() -> Iterator[Reading]:
-        for start, stop in cuts(times, rate_hz, BLOCK):
-            yield Reading(sensor.name, float(times[start]), rate_hz, values[start:stop])
-
-    config = MonitorConfig(name="healthy", sensor=sensor.name)
-    return Machine(name, sensor, config, readings, len(times) / rate_hz / HOUR_S)
-
-
-def _pronostia(data: str | None) -> Iterator[Machine]:
-    path = folder(data, "pronostia", ["*.npz"])
-    for file in files(path, ["*.npz"]):
-        with np.load(file, allow_pickle=False) as arrays:
-            if "acc" not in arrays or arrays["acc"].ndim != 3:
-                continue
-            snapshots = arrays["acc"]
-        life, length, axes = snapshots.shape
-        sensor = Arrays([Channel(axis, "g") for axis in ("x", "y", "z")[:axes]], SNAPSHOT_HZ, "vibration")
-
-        def readings(snapshots: Any = snapshots, life: int = life) -> Iterator[Reading]:
-            for number, snapshot in enumerate(snapshots[: int(FIRST * life)]):
-                yield Reading("recording", number * SNAPSHOT_S, SNAPSHOT_HZ, snapshot)
-
-        config = MonitorConfig(
-            name="healthy",
-            sensor=sensor.name,
-            window=Span(length, "rows"),
-            snapshots_s=SNAPSHOT_S,
-            learn=Span(int(LEARNED * life) * SNAPSHOT_S, "s"),
-        )
-        yield Machine(file.stem, sensor, config, readings, FIRST * life * SNAPSHOT_S / HOUR_S)
-
-
-def _synthetic(hours: float, first_seed: int, seeds: int) -> Iterator[Machine]:
-    for seed in range(first_seed, first_seed + seeds):
-        sensor = Synthetic(
-            output="telemetry",
-            duty="shifts",
-            seed=seed,
-            speed=0,
-            start=0.0,
-            duration_s=hours * HOUR_S,
-            block_s=BLOCK,
-        )
-        sensor.name = "recording"
-
-        def readings(sensor: Synthetic = sensor) -> Iterator[Reading]:
-            with sensor:
-                while (reading := sensor.read(0)) is not None:
-                    yield reading
-
-        config = MonitorConfig(name="healthy", sensor="recording", learn=SPAN.parse(SYNTHETIC_LEARN))
-        yield Machine(f"seed {seed}", sensor, config, readings, hours)
-
-
-# What is shown.
-
-
 def table(result: dict[str, Any]) -> str:
     head = [
         "healthy machine",
         "machines",
         "lesson, h",
-        "tested, h",
+        "judged, h",
         "asked for",
+        "under an alert, %",
         "as a count",
         "stated: from",
         "middle",
@@ -305,6 +252,7 @@ def table(result: dict[str, Any]) -> str:
             shown(row["seen_hours"]),
             shown(row["tested_hours"]),
             row["budget"],
+            shown(_percent(row["under_alert_share"])),
             shown(row["asked"], 2),
             *(shown(each, 2) for each in row["stated"]),
             f"{row['interval'][0]} to {row['interval'][1]}",
@@ -316,19 +264,58 @@ def table(result: dict[str, Any]) -> str:
     ]
     lines = [
         "Every alarm is a false one here. *Stated* is what the monitor said to expect of its own budget while it went"
-        " (`budget` on the state topic, low, expected and high), summed over the hours it judged; the alarms must lie"
-        " within the counts that 90 % of Poisson draws give at its ends.",
+        " (`budget` on the state topic, low, expected and high), summed over the hours in which an alarm could begin;"
+        " the alarms must lie within the counts that 90 % of Poisson draws give at its ends. While an alert stands none"
+        " can begin, and one that never ends is one alarm: its hours are judged, but no alarm is asked for or expected"
+        " in them. Where they are many, a machine that was recorded as healthy has left what its lesson showed, and a"
+        " count of alarms says little of it.",
         "",
         markdown(head, rows),
+        "",
+        *_verdict(result["rows"]),
     ]
     lines += ["", *(f"Not run: {each}." for each in result["missing"])] if result["missing"] else []
     for each in result.get("machines", ()):
         at = ", ".join(f"{hour:.2f}" for hour in each["at_hours"][:12])
         lines.append(
-            f"- {each['name']}, {each['budget']}: {each['alarms']} alarms in {each['tested_hours']:.1f} h"
+            f"- {each['name']}, {each['budget']}: {each['alarms']} alarms in {each['tested_hours']:.1f} h,"
+            f" {shown(_percent(each['under_alert_share']))} % of them under an alert"
             f" ({each['states']} states){' at hour ' + at if at else ''}; {each['words']}"
         )
     return "\n".join(lines)
+
+
+def _verdict(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Where it failed and where it proves little, in words."""
+    outside = [
+        f"{_cell(row)} ({row['alarms']}, where {row['interval'][0]} to {row['interval'][1]} were to be expected)"
+        for row in rows
+        if not row["inside"]
+    ]
+    held = f"{len(rows) - len(outside)} of {len(rows)} counts lie inside of what was stated"
+    lines = [f"{held}; outside: {', '.join(outside)}." if outside else f"{held}."]
+    if few := [_cell(row) for row in rows if row["stated"][2] < 1]:
+        lines.append(f"Little is tested where even the upper end is less than one alarm: {', '.join(few)}.")
+    under: dict[str, list[float]] = {}
+    for row in rows:
+        under.setdefault(row["source"], []).append(100 * (row["under_alert_share"] or 0.0))
+    long = [f"{source} ({_span(each)} %)" for source, each in under.items() if max(each) > LONG]
+    if long:
+        lines.append(f"Under an alert for more than {LONG:g} % of the hours judged: {', '.join(long)}.")
+    return lines
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _cell(row: dict[str, Any]) -> str:
+    return f"{row['source']} at {row['budget']}"
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
