@@ -63,6 +63,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"benchmarks: no benchmark {name}; there are {', '.join(_present())}", file=sys.stderr)
         return 2
     arguments = _parser(name, benchmark).parse_args(argv[1:])
+    for place in (arguments.json and arguments.json.parent, arguments.out):
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)  # before all the work
     try:
         found = benchmark.run(arguments)
     except NoRecordings as error:
@@ -74,7 +77,6 @@ def main(argv: Sequence[str]) -> int:
     if arguments.json is not None:
         arguments.json.write_text(text, "utf-8")
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / f"{name}.json").write_text(text, "utf-8")
         try:
             benchmark.plot(result, arguments.out / f"{name}.svg")

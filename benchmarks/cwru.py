@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cwru_files import LABELS, Recording, read
 from benchmarks.drawing import Bar, bars
-from benchmarks.recordings import NoRecordings, files, folder
+from benchmarks.recordings import folder, which
 from benchmarks.resampling import interval
 from benchmarks.tables import markdown, shown, within
 from models.bearing import Bearing
@@ -26,7 +26,7 @@ HELP = "A bearing rig, healthy and with known faults: the part named, without tr
 WINDOW_S = 2.0
 # SKF 6205-2RS JEM, drive end: the bearing data centre of Case Western Reserve University gives 0.3126 in and 1.537 in.
 BALLS, BALL_M, PITCH_M = 9, 0.00794, 0.03904
-LABELS = {"B": "ball (2xBSF)", "IR": "inner race (BPFI)", "OR": "outer race (BPFO)", "normal": ""}
+PARTS = tuple(LABELS.values())
 NO_SUCH = ((6, 0.0108, 0.04), (7, 0.0064, 0.04), (8, 0.011, 0.04), (10, 0.0064, 0.04), (15, 0.0064, 0.04))
 APART = 0.04  # a line of a bearing that is not there keeps so far from all of the one that is, up to the third harmonic
 SLOWEST, FASTEST = 0.7, 1.5  # of the true speed, between which it is estimated for comparison
@@ -51,26 +51,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    path = folder(arguments.data, "cwru", ["*.npz"])
-    recordings = [file for file in files(path, ["*.npz"]) if label(file.name) is not None]
+    recordings, left_out = read(folder(arguments.data, "cwru", ["*.npz"]), WINDOW_S)
     heard: list[Heard] = []
-    lengths: dict[str, int] = {}
     cpu_s = 0.0
-    for file in recordings:
-        with np.load(file, allow_pickle=False) as archive:
-            if not {"drive_end", "rate_hz", "rpm"} <= set(archive.files):
-                continue
-            values = archive["drive_end"].astype(np.float32, copy=False)
-            rate_hz, shaft_hz = float(archive["rate_hz"]), float(archive["rpm"]) / 60
+    for recording in recordings:
         before = process_time()
-        found = list(listen(file.name, values, rate_hz, shaft_hz))
+        heard += listen(recording)
         cpu_s += process_time() - before
-        lengths[file.name] = len(found)
-        heard += found
-    if not heard:
-        raise NoRecordings(
-            f"no *.npz named B*, IR*, OR* or normal* with drive_end, rate_hz and rpm in {path}"
-        )
     faulty = [one for one in heard if one.part]
     healthy = [one for one in heard if not one.part]
     names = sorted({one.file for one in faulty})
@@ -83,14 +70,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     result["healthy"] = {"windows": len(healthy), "named": sum(bool(one.given.part) for one in healthy)}
     absent = [naming for one in heard for naming in one.absent]
     result["absent"] = {"windows": len(absent), "named": sum(bool(naming.part) for naming in absent)}
-    result["parts"] = {
-        part: figures([one for one in faulty if one.part == part]) for part in LABELS.values() if part
-    }
+    result["parts"] = {part: figures([one for one in faulty if one.part == part]) for part in PARTS}
     result["intervals"] = {key: _interval(of_file, key) for key in ("coverage", "accuracy")}
     result["controls"] = controls(faulty, result["coverage"])
     result["us_per_row"] = 1e6 * cpu_s / len(heard)
-    result["windows"] = lengths
-    result["files"] = list(lengths)
+    result["windows"] = {one.name: sum(each.file == one.name for each in heard) for one in recordings}
+    result["files"] = [one.name for one in recordings]
+    result["left_out"] = left_out
     if arguments.per_file:
         result["per_file"] = {
             name: [
@@ -98,19 +84,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 for one in heard
                 if one.file == name
             ]
-            for name in lengths
+            for name in result["files"]
         }
     return result
 
 
-def label(name: str) -> str | None:
-    """The part that the file's name says is hurt; "" for a healthy bearing, None for what is no such file."""
-    match = re.match(r"(B|IR|OR|normal)(?![a-z])", name)
-    return LABELS[match[1]] if match else None
-
-
-def listen(name: str, values: NDArray[np.float32], rate_hz: float, shaft_hz: float) -> Iterator[Heard]:
+def listen(recording: Recording) -> Iterator[Heard]:
     """What is said of each window, of those that follow on each other without sharing a sample."""
+    rate_hz, shaft_hz = recording.rate_hz, recording.shaft_hz
     length = round(WINDOW_S * rate_hz)
     there = Bearing(BALLS, BALL_M, PITCH_M, 0.0, shaft_hz)
     unknown = Bearing(BALLS, BALL_M, PITCH_M, 0.0, 0.0, SLOWEST * shaft_hz, FASTEST * shaft_hz)
@@ -119,15 +100,13 @@ def listen(name: str, values: NDArray[np.float32], rate_hz: float, shaft_hz: flo
         Vibration([("drive end", "g")], rate_hz, length, bearing, remembered=1)
         for bearing in (there, unknown, *(other for other in others if _strangers(other, there)))
     ]
-    part = label(name)
-    assert part is not None
-    for windows in Windower(length, length, 1, WINDOW_S).push(0.0, rate_hz, values.reshape(-1, 1)):
+    for windows in Windower(length, length, 1, WINDOW_S).push(0.0, rate_hz, recording.values.reshape(-1, 1)):
         for ear in ears:
             ear.extract(windows)
         for time in windows.times:
             namings = [ear.named(time) for ear in ears]
             given, estimated, *absent = [naming for naming in namings if naming is not None]
-            yield Heard(name, part, given, estimated, tuple(absent))
+            yield Heard(recording.name, recording.part, given, estimated, tuple(absent))
 
 
 def figures(heard: Sequence[Heard], which: str = "given") -> dict[str, Any]:
@@ -143,22 +122,20 @@ def figures(heard: Sequence[Heard], which: str = "given") -> dict[str, Any]:
     }
 
 
-def controls(faulty: Sequence[Heard], coverage: float) -> dict[str, dict[str, float]]:
+def controls(faulty: Sequence[Heard], coverage: float | None) -> dict[str, dict[str, Any]]:
     """What is right without listening: one part always, at its best; each in turn; any, as often as ours dare."""
-    parts = [part for part in LABELS.values() if part]
     random = np.random.default_rng(5)
-    drawn = [
-        np.mean([random.integers(len(parts)) == parts.index(one.part) for one in faulty])
-        for _ in range(DRAWS)
-    ]
-    in_turn = [one.part == parts[i % len(parts)] for i, one in enumerate(faulty)]
+    drawn = [_share([PARTS[random.integers(len(PARTS))] == one.part for one in faulty]) for _ in range(DRAWS)]
+    in_turn = [one.part == PARTS[i % len(PARTS)] for i, one in enumerate(faulty)]
     return {
         "always": {
             "coverage": 1.0,
-            "accuracy": max(_share([one.part == part for one in faulty]) for part in parts),
+            "accuracy": max((_share([one.part == part for one in faulty]) or 0.0) for part in PARTS)
+            if faulty
+            else None,
         },
         "metronome": {"coverage": 1.0, "accuracy": _share(in_turn)},
-        "random": {"coverage": coverage, "accuracy": float(np.mean(drawn))},
+        "random": {"coverage": coverage, "accuracy": _mean(drawn)},
     }
 
 
@@ -167,11 +144,10 @@ def table(result: dict[str, Any]) -> str:
     rows.append(["Tocsin, speed estimated from each window", *_line(result["estimated"])])
     rows += [[f"of these: {part}", *_line(one)] for part, one in result["parts"].items()]
     rows += [
-        [f"control: {name}", 100 * one["coverage"], 100 * one["accuracy"], None, None]
+        [f"control: {name}", _percent(one["coverage"]), _percent(one["accuracy"]), None, None]
         for name, one in result["controls"].items()
     ]
     healthy, absent, intervals = result["healthy"], result["absent"], result["intervals"]
-    short = [name for name, count in result["windows"].items() if not count]
     return "\n".join(
         [
             markdown(["", "named, %", "of those right, %", "named", "windows"], rows),
@@ -180,10 +156,12 @@ def table(result: dict[str, Any]) -> str:
             f" setting. Of the healthy bearing's {healthy['windows']} windows {healthy['named']} were named; with"
             f" geometries of bearings that are not there, {absent['named']} of {absent['windows']}. Of the speeds"
             f" estimated, between {SLOWEST:g} and {FASTEST:g} times the true one,"
-            f" {shown(100 * result['estimated']['speed_right'])} % lay within 1 % of it. 95 % intervals over files"
-            f" (bootstrap): named {within(_percent(intervals['coverage']))} %, right"
-            f" {within(_percent(intervals['accuracy']))} %. {shown(result['us_per_row'] / 1000)} ms a window, all"
-            f" geometries together.{' Shorter than a window: ' + ', '.join(short) + '.' if short else ''}",
+            f" {shown(_percent(result['estimated']['speed_right']))} % lay within 1 % of it. 95 % intervals over files"
+            f" (bootstrap): named {within(_percents(intervals['coverage']), ' %')}, right"
+            f" {within(_percents(intervals['accuracy']), ' %')}. {shown(result['us_per_row'] / 1000)} ms a window, all"
+            " geometries together.",
+            "",
+            which(result["files"], result["left_out"]),
         ]
     )
 
@@ -197,9 +175,9 @@ def plot(result: dict[str, Any], path: Path) -> None:
             [
                 Bar(
                     name,
-                    None if one[key] is None else 100 * one[key],
+                    _percent(one[key]),
                     kind,
-                    _percent(result["intervals"][key]) if name == "Tocsin" else None,
+                    _percents(result["intervals"][key]) if name == "Tocsin" else None,
                 )
                 for name, (kind, one) in every.items()
             ],
@@ -230,14 +208,23 @@ def _strangers(one: Bearing, other: Bearing) -> bool:
     return True
 
 
-def _share(claims: Sequence[bool]) -> float:
-    return sum(claims) / len(claims) if claims else 0.0
+def _share(claims: Sequence[bool]) -> float | None:
+    """None of nothing."""
+    return sum(claims) / len(claims) if claims else None
 
 
-def _percent(interval: Sequence[float] | None) -> list[float] | None:
+def _mean(shares: Sequence[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _percents(interval: Sequence[float] | None) -> list[float] | None:
     return None if interval is None else [100 * each for each in interval]
 
 
 def _line(one: dict[str, Any]) -> list[Any]:
-    accuracy = one["accuracy"]
-    return [100 * one["coverage"], None if accuracy is None else 100 * accuracy, one["named"], one["of"]]
+    return [_percent(one["coverage"]), _percent(one["accuracy"]), one["named"], one["of"]]

@@ -19,6 +19,11 @@ class Bar:
     interval: Sequence[float] | None = None  # low, high
 
 
+def from_zero(value: float | None) -> float | None:
+    """As it is drawn: what lies below 0, at times far below, is nothing."""
+    return None if value is None else max(0.0, value)
+
+
 def bars(path: Path, panels: Sequence[tuple[str, Sequence[Bar]]], note: str = "") -> None:
     """Panels side by side, each with a title that names the figure and its bars from the top down. The same
     figures give the same bytes. Raises ImportError without matplotlib."""

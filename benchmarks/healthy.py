@@ -44,7 +44,7 @@ def skab(data: str | None) -> Iterator[Machine]:
 
 def nab(data: str | None) -> Iterator[Machine]:
     """Slow channels without a window."""
-    recordings, _ = nab_files.read(folder(data, "nab", [nab_files.LABELS]))
+    recordings, _, _ = nab_files.read(folder(data, "nab", [nab_files.LABELS]))
     for recording in recordings:
         if not recording.file.windows:
             values = recording.values.astype(np.float32)[:, None]

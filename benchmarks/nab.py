@@ -16,10 +16,10 @@ from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
 from benchmarks import nab_controls, nab_peers
-from benchmarks.drawing import Bar, bars
+from benchmarks.drawing import Bar, bars, from_zero
 from benchmarks.nab_files import LABELS, Recording, read
 from benchmarks.nab_sweep import SPLITS, THRESHOLDS, Sweep, sweep, transfer
-from benchmarks.recordings import folder
+from benchmarks.recordings import folder, which
 from benchmarks.resampling import interval
 from benchmarks.road import Walk, walk
 from benchmarks.scores import nab as scores
@@ -53,8 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     path = folder(arguments.data, "nab", [LABELS])
-    recordings, given = read(path)
-    weights = scores.profiles(given)
+    recordings, weights, left_out = read(path)
     walks = walk_all(recordings)
     files = [recording.file for recording in recordings]
     rules = [replace(each.monitor.rule, clear_level=0.0) for each in walks]  # clears at 0.9 of the edge
@@ -84,6 +83,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         found["peers"] = nab_peers.peers(recordings, weights)
     found["splits"] = arguments.splits
     found["files"] = [recording.name for recording in recordings]
+    found["left_out"] = left_out
     found["published"] = PUBLISHED
     if arguments.per_file:
         found["per_file"] = _per_file(recordings, swept, best["standard"])
@@ -177,8 +177,8 @@ def table(result: dict[str, Any]) -> str:
         " each file at a share of it, a metronome every so many rows, both at the setting that is best after the fact;"
         " random: as many alarms as ours, mean of 20 draws.",
     ]
-    if len(result["files"]) < FILES:
-        lines += ["", f"Run on: {', '.join(result['files'])}."]
+    if len(result["files"]) < FILES or result["left_out"]:
+        lines += ["", which(result["files"], result["left_out"])]
     return "\n".join(lines)
 
 
@@ -191,7 +191,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     ]
     every += [Bar(name, peer.get("standard"), "peer") for name, peer in result.get("peers", {}).items()]
     every += [Bar(name, score, "published") for name, score in result["published"].items()]
-    every += [Bar(name, max(0.0, one["standard"]), "control") for name, one in result["controls"].items()]
+    every += [Bar(name, from_zero(one["standard"]), "control") for name, one in result["controls"].items()]
     bars(path, [("NAB, standard profile", every)])
 
 

@@ -18,7 +18,7 @@ from agent.pipeline import Pipeline
 from agent.progress import Progress
 from agent.quantities import Span
 from benchmarks.drawing import Bar, bars
-from benchmarks.recordings import NoRecordings, files, folder
+from benchmarks.recordings import NoRecordings, files, folder, which
 from benchmarks.resampling import interval
 from benchmarks.road import Arrays
 from benchmarks.tables import markdown, shown, within
@@ -76,7 +76,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     path = folder(arguments.data, "pronostia", ["*.npz"])
-    recordings = [file for file in files(path, ["*.npz"]) if _has_snapshots(file)]
+    every = files(path, ["*.npz"])
+    recordings = [file for file in every if _has_snapshots(file)]
     if not recordings:
         raise NoRecordings(f"no *.npz with an array acc (snapshots, samples, axes) in {path}")
     lives: list[Life] = []
@@ -109,6 +110,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     found["us_per_row"] = 1e6 * sum(life.cpu_s for life in lives) / sum(life.snapshots for life in lives)
     found["controls"] = controls(lives)
     found["files"] = [file.name for file in recordings]
+    found["left_out"] = {file.name: "no snapshots in it" for file in every if file not in recordings}
     return found
 
 
@@ -242,12 +244,13 @@ def table(result: dict[str, Any]) -> str:
             "",
             f"{len(result['files'])} bearings, {shown(result['watched_hours'])} h of first halves after the lesson;"
             f" {shown(result['us_per_row'])} us a snapshot. 95 % intervals over bearings (bootstrap): median lead"
-            f" {within(None if lead is None else [each / 60 for each in lead])} min, cleared per 10 h"
+            f" {within(None if lead is None else [each / 60 for each in lead], ' min')}, cleared per 10 h"
             f" {within(intervals['cleared_per_10_hours'])}. The lead is that of the alarm that lasts to the end;"
             " cleared are alarms of the first half of a life that ended again. An alarm that is always on has the"
             " longest lead of all and none that cleared: these figures tell of an alarm's time and of its steadiness,"
             " not of whether it looked. Settings: `snapshots: 10 s`, `window` a snapshot, `learn` a tenth of the life,"
             " all else as it comes.",
+            *(["", which(result["files"], result["left_out"])] if result["left_out"] else []),
         ]
     )
 
@@ -279,7 +282,7 @@ def _per_10_hours(lives: Sequence[Life]) -> float:
 
 def _has_snapshots(file: Path) -> bool:
     with np.load(file, allow_pickle=False) as archive:
-        return "acc" in archive.files
+        return "acc" in archive.files and archive["acc"].ndim == 3
 
 
 def _snapshots(file: Path) -> NDArray[np.float32]:

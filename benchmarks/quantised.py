@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recordings import NoRecordings, files, folder
+from benchmarks.cwru_files import read
+from benchmarks.recordings import NoRecordings, folder
 from models.build import cost
 from models.bundle import shipped
 from models.features import Features
@@ -210,22 +211,19 @@ def _samples(machine: Machine, seconds: float, *faults: Fault) -> Array:
 
 def _cwru(place: Path, noise_db: float | None) -> dict[str, dict[str, float]]:
     """By faulty recording: the AUC of each kind of features, learned on the first part of the healthy one."""
-    recordings = {file.stem: file for file in files(place, ["*.npz"])}
-    normal = [name for name in recordings if "normal" in name.lower()]
-    if not normal or len(recordings) < 2:
+    recordings, _ = read(place, CWRU_WINDOW_S)
+    normal = next((one for one in recordings if not one.part), None)
+    hurt = [one for one in recordings if one.part and normal and one.rate_hz == normal.rate_hz]
+    if normal is None or not hurt:
         raise NoRecordings(f"{place} has no recording of a healthy machine beside those of faulty ones")
-    healthy, rate = _recording(recordings.pop(normal[0]))
-    spread = 0.0 if noise_db is None else float(healthy.std()) * 10 ** (-noise_db / 20)
+    rate = normal.rate_hz
+    spread = 0.0 if noise_db is None else float(normal.values.std()) * 10 ** (-noise_db / 20)
     length = round(CWRU_WINDOW_S * rate)
     make = _maker([("drive end", "g")], rate, length)
-    healthy = _noisy(healthy, spread, 0)
+    healthy = _noisy(normal.values.reshape(-1, 1), spread, 0)
     cut = round(CWRU_LEARN * len(healthy))
-    names, faulty = [], []
-    for i, (name, file) in enumerate(recordings.items(), start=1):
-        samples, its_rate = _recording(file)
-        if its_rate == rate and "normal" not in name.lower():
-            names.append(name)
-            faulty.append(_noisy(samples, spread, i))
+    names = [one.name.removesuffix(".npz") for one in hurt]
+    faulty = [_noisy(one.values.reshape(-1, 1), spread, i) for i, one in enumerate(hurt, start=1)]
     found: dict[str, dict[str, float]] = {name: {} for name in names}
     for kind in KINDS:
         tests = [healthy[cut:], *faulty]
@@ -233,11 +231,6 @@ def _cwru(place: Path, noise_db: float | None) -> dict[str, dict[str, float]]:
         for name, scores in zip(names, strange, strict=True):
             found[name][kind] = auc(rest, scores)
     return found
-
-
-def _recording(file: Path) -> tuple[Array, float]:
-    with np.load(file, allow_pickle=False) as arrays:
-        return arrays["drive_end"].astype(np.float32).reshape(-1, 1), float(arrays["rate_hz"])
 
 
 def _noisy(samples: Array, spread: float, seed: int) -> Array:

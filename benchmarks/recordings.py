@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -21,6 +21,20 @@ def folder(data: str | None, name: str, patterns: Sequence[str]) -> Path:
             return path
     looked = " or ".join(str(path) for path in tried)
     raise NoRecordings(f"no {' or '.join(patterns)} in {looked}")
+
+
+def which(files: Sequence[str], left_out: Mapping[str, str]) -> str:
+    """What was run on, and what was not, with why, as a sentence."""
+    said = f"Run on: {', '.join(files)}"
+    return f"{said}; left out: {reasons(left_out)}." if left_out else f"{said}."
+
+
+def reasons(left_out: Mapping[str, str]) -> str:
+    """Each file with why it was left out; those with one reason together."""
+    because: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        because.setdefault(reason, []).append(name)
+    return ", ".join(f"{', '.join(names)} ({reason})" for reason, names in because.items())
 
 
 def files(path: Path, patterns: Sequence[str]) -> list[Path]:

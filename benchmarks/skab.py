@@ -13,8 +13,8 @@ from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
 from benchmarks.changes import HOLD_S, MARGIN, changes
-from benchmarks.drawing import Bar, bars
-from benchmarks.recordings import folder
+from benchmarks.drawing import Bar, bars, from_zero
+from benchmarks.recordings import folder, which
 from benchmarks.road import Walk, walk
 from benchmarks.scores import points
 from benchmarks.skab_controls import controls, peers
@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    recordings = read(folder(arguments.data, "skab", PATTERNS))
+    recordings, left_out = read(folder(arguments.data, "skab", PATTERNS))
     walks = walk_all(recordings)
     said = [said_of(one) for one in walks]
     ours = Scored(recordings, said)
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         found["peers"] = peers(recordings)
     found["published"] = {"f1_far_mar": PUBLISHED, "changepoint_nab": PUBLISHED_CHANGES}
     found["files"] = [one.name for one in recordings]
+    found["left_out"] = left_out
     if arguments.per_file:
         found["per_file"] = _per_file(ours)
     return found
@@ -119,8 +120,8 @@ def table(result: dict[str, Any]) -> str:
         markdown([*head, "µs a row"], rows),
         "",
         f"{len(result['files'])} files, learned from the first {TRAIN} rows of each, all else default. 95 % intervals"
-        f" over files (bootstrap): F1 {within(spread['f1'])}, FAR {within(spread['far'])} %, MAR"
-        f" {within(spread['mar'])} %, VUS-PR {within(spread['vus_pr'])}, changepoint NAB"
+        f" over files (bootstrap): F1 {within(spread['f1'])}, FAR {within(spread['far'], ' %')}, MAR"
+        f" {within(spread['mar'], ' %')}, VUS-PR {within(spread['vus_pr'])}, changepoint NAB"
         f" {within(spread['nab_standard'])}, low FP {within(spread['nab_low_fp'])}.",
         "",
         "F1, FAR and MAR are of rows at or beyond the edge of normal (level 1). Alerts:"
@@ -131,8 +132,8 @@ def table(result: dict[str, Any]) -> str:
         " means of 20, whichever is better; the timer likewise. random: our alarms, rows and changepoints moved"
         " anywhere, mean of 20 draws.",
     ]
-    if len(result["files"]) < FILES:
-        lines += ["", f"Run on: {', '.join(result['files'])}."]
+    if len(result["files"]) < FILES or result["left_out"]:
+        lines += ["", which(result["files"], result["left_out"])]
     return "\n".join(lines)
 
 
@@ -150,7 +151,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
                 for name, row in published.items()
                 if key in ("f1", "far")
             ),
-            *(Bar(name.replace("_", " "), max(0.0, one[key]), "control") for name, one in controls.items()),
+            *(Bar(name.replace("_", " "), from_zero(one[key]), "control") for name, one in controls.items()),
         ]
 
     changed = [
@@ -159,7 +160,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         *(
             Bar(
                 f"{name.replace('_', ' ')}, {shown(one['emissions_per_file'])} a file",
-                max(0.0, one["nab_standard"]),
+                from_zero(one["nab_standard"]),
                 "control",
             )
             for name, one in controls.items()

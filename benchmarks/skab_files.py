@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recordings import NoRecordings, files
+from benchmarks.recordings import NoRecordings, files, reasons
 from sensors.base import Channel
 
 TRAIN = 400  # rows of each file, by the official protocol
@@ -40,12 +40,18 @@ class Recording:
     changepoint: NDArray[np.bool_]  # (n,)
 
 
-def read(path: Path) -> list[Recording]:
-    """Every labelled file there is. Raises NoRecordings."""
-    found = [read_one(file, path) for file in files(path, PATTERNS)]
+def read(path: Path) -> tuple[list[Recording], dict[str, str]]:
+    """Every labelled file that goes on after its lesson, and the names of the others with why they are left out. Raises
+    NoRecordings."""
+    every = [read_one(file, path) for file in files(path, PATTERNS)]
+    found = [one for one in every if len(one.times) > TRAIN]
+    left_out = {one.name: f"no more than the {TRAIN} rows of a lesson" for one in every if one not in found}
     if not found:
-        raise NoRecordings(f"no {' or '.join(PATTERNS)} in {path}")
-    return found
+        names = " or ".join(PATTERNS)
+        raise NoRecordings(
+            f"no {names} in {path} can be used: {reasons(left_out)}" if every else f"no {names} in {path}"
+        )
+    return found, left_out
 
 
 def read_one(file: Path, path: Path) -> Recording:

@@ -24,9 +24,9 @@ def shown(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
-def within(interval: Sequence[float] | None) -> str:
-    """An interval in words; nothing where there is none."""
-    return "" if interval is None else f"{shown(interval[0])} to {shown(interval[1])}"
+def within(interval: Sequence[float] | None, unit: str = "") -> str:
+    """An interval in words, also where there is none."""
+    return "unknown" if interval is None else f"{shown(interval[0])} to {shown(interval[1])}{unit}"
 
 
 def _line(cells: Sequence[str]) -> str:

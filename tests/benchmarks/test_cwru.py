@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import cwru
+from benchmarks.cwru_files import label
 from benchmarks.recordings import NoRecordings
 from models.bearing import Bearing
 from models.naming import Naming
@@ -35,11 +36,13 @@ def run(path: Path) -> dict[str, object]:
 
 
 def test_a_file_s_name_says_what_is_hurt() -> None:
-    assert cwru.label("B_007_122_0.npz") == "ball (2xBSF)"
-    assert cwru.label("IR_021_213_0.npz") == "inner race (BPFI)"
-    assert cwru.label("OR_007_at12_161_0.npz") == "outer race (BPFO)"
-    assert cwru.label("normal_97_Normal_0.npz") == ""
-    assert cwru.label("bearing.npz") is None
+    assert label("B_007_122_0.npz") == "ball (2xBSF)"
+    assert label("IR_021_213_0.npz") == "inner race (BPFI)"
+    assert label("OR_007_at12_161_0.npz") == "outer race (BPFO)"
+    assert label("OR007@6_1.npz") == "outer race (BPFO)"
+    assert label("normal_97_Normal_0.npz") == label("Normal_0.npz") == label("97_Normal_0.npz") == ""
+    assert label("bearing.npz") is None
+    assert label("109.npz") is None
 
 
 def test_clear_faults_are_named_and_a_healthy_bearing_is_not(tmp_path: Path) -> None:
@@ -51,9 +54,9 @@ def test_clear_faults_are_named_and_a_healthy_bearing_is_not(tmp_path: Path) -> 
     assert (result["coverage"], result["accuracy"]) == (1.0, 1.0)
     assert result["healthy"] == {"windows": 2, "named": 0}
     assert result["absent"] == {"windows": 30, "named": 0}
-    assert result["windows"] == {"B_short.npz": 0, "IR_1.npz": 2, "OR_1.npz": 2, "normal_1.npz": 2}
+    assert result["windows"] == {"IR_1.npz": 2, "OR_1.npz": 2, "normal_1.npz": 2}
     page = cwru.table(result)
-    assert "Shorter than a window: B_short.npz" in page
+    assert "Run on: IR_1.npz, OR_1.npz, normal_1.npz; left out: B_short.npz (shorter than 2 s)." in page
     assert "| **Tocsin**, speed of the shaft given | 100 | 100 | 4 | 4 |" in page
 
 
@@ -71,7 +74,20 @@ def test_a_wrong_name_counts_against_accuracy() -> None:
     assert cwru.figures([wrong, right, right, right])["accuracy"] == 0.75
 
 
-def test_a_folder_without_such_files_is_told(tmp_path: Path) -> None:
-    (tmp_path / "bearing.npz").touch()
-    with pytest.raises(NoRecordings, match=r"named B\*, IR\*, OR\* or normal\*"):
+def test_a_healthy_bearing_alone_has_no_coverage(tmp_path: Path) -> None:
+    record(tmp_path, "Normal_1.npz")
+    result = run(tmp_path)
+    assert (result["coverage"], result["accuracy"]) == (None, None)
+    assert result["healthy"] == {"windows": 2, "named": 0}
+    assert "named unknown, right unknown" in cwru.table(result)
+
+
+def test_files_that_cannot_be_used_are_told_with_why(tmp_path: Path) -> None:
+    with pytest.raises(NoRecordings, match=r"no \*\.npz in "):
+        run(tmp_path)
+    record(tmp_path, "B_short.npz", seconds=1.0)
+    record(tmp_path, "109.npz")
+    np.savez(tmp_path / "IR_1.npz", drive_end=np.zeros(9))
+    why = r"109\.npz \(the name .*\), B_short\.npz \(shorter than 2 s\), IR_1\.npz \(has no rate_hz, rpm\)"
+    with pytest.raises(NoRecordings, match=why):
         run(tmp_path)

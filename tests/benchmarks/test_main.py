@@ -12,7 +12,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import page
 from benchmarks.origin import command as told
-from benchmarks.recordings import NoRecordings, files, folder
+from benchmarks.recordings import NoRecordings, files, folder, which
 
 
 class Stub:
@@ -40,6 +40,12 @@ def test_files_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for name in ("10.csv", "9.csv", "a.csv"):
         (tmp_path / name).touch()
     assert [file.name for file in files(tmp_path, ["*.csv"])] == ["9.csv", "10.csv", "a.csv"]
+
+
+def test_what_was_left_out_is_said_with_the_reason_once() -> None:
+    assert which(["a", "b"], {}) == "Run on: a, b."
+    left_out = {"c": "too short", "d": "no labels", "e": "too short"}
+    assert which(["a"], left_out) == "Run on: a; left out: c, e (too short), d (no labels)."
 
 
 def test_figures_become_plain_json() -> None:

@@ -63,6 +63,33 @@ def test_it_runs_on_the_files_there_are_and_says_which(
     assert str(tmp_path) not in json.dumps(found)
 
 
+def test_what_has_no_labels_or_too_few_rows_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(tmp_path)
+    (tmp_path / "profiles.json").unlink()  # NAB's own weights then
+    quiet = tmp_path / "data" / "a" / "quiet.csv"
+    (tmp_path / "data" / "a" / "other.csv").write_text(quiet.read_text())
+    quiet.write_text("\n".join(quiet.read_text().splitlines()[:101]))
+    assert command.main(["nab", "--data", str(tmp_path), "--no-peers", "--splits", "2"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "Run on: a/leap.csv; left out: a/other.csv (no labels), a/quiet.csv (a lesson, the first 15%" in said
+    )
+
+
+def test_without_any_window_there_is_no_score_and_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(tmp_path)
+    (tmp_path / "data" / "a" / "leap.csv").unlink()
+    out = tmp_path / "out" / "benchmarks"
+    assert command.main(["nab", "--data", str(tmp_path), "--no-peers", "--out", str(out)]) == 0
+    found = json.loads((out / "nab.json").read_text())
+    assert [found[key] for key in ("standard", "transfer", "vus_pr")] == [None, None, None]
+    assert "0 of 0 windows" in capsys.readouterr().out
+
+
 def test_without_any_of_its_files_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["nab", "--data", str(tmp_path)]) == 2
     assert "no labels/combined_windows.json" in capsys.readouterr().err

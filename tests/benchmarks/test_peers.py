@@ -55,4 +55,5 @@ def test_tables_show_figures_to_three_digits() -> None:
     ]
     assert markdown(["", "F1"], [["ours", 0.5]]) == "|  | F1 |\n| --- | --: |\n| ours | 0.5 |"
     assert within((0.7561, 0.9134)) == "0.756 to 0.913"
-    assert within(None) == ""
+    assert within((21.1, 79.0), " %") == "21.1 to 79 %"
+    assert within(None, " %") == "unknown"

@@ -68,6 +68,7 @@ def test_a_bearing_that_grows_louder_is_heard_before_its_end(tmp_path: Path) -> 
     assert (bearing["life_s"], bearing["cleared_first_half"], bearing["armed_s"]) == (6000.0, 0, 710.0)
     assert result["cleared_per_10_hours"] == 0.0
     assert "| one | " in pronostia.table(result)
+    assert "Run on: one.npz; left out: other.npz (no snapshots in it)." in pronostia.table(result)
 
 
 def test_a_life_too_short_for_its_tenth_is_learned_from_a_little_more(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_an_alarm_emits_where_it_begins_and_ends() -> None:
 
 def test_the_reference_scores_of_fixed_rules_are_reproduced() -> None:
     path, expected = reference("skab", PATTERNS)
-    recordings = read(path)
+    recordings, _ = read(path)
     assert len(recordings) == expected["files"]
     for name, scores in expected["scores"].items():
         counts, found = [], []

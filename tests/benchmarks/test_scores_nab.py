@@ -12,10 +12,8 @@ from benchmarks.scores.nab import (
     PROFILES,
     Doubles,
     File,
-    Profile,
     count_windows,
     points,
-    profiles,
     score,
     sweep,
     windows,
@@ -81,11 +79,10 @@ def test_the_sweep_finds_the_threshold_that_scores_best() -> None:
 
 def test_the_reference_scores_of_a_fixed_rule_are_reproduced() -> None:
     path, expected = reference("nab", ["labels/combined_windows.json"])
-    recordings, weights = read(path)
+    recordings, named, _ = read(path)
     scores = [_rule(recording.values, recording.file.probation) for recording in recordings]
     files = [recording.file for recording in recordings]
     assert count_windows(files) == sum(len(file.windows) for file in files)
-    named: dict[str, Profile] = profiles(weights)
     theirs = {"standard": "standard", "low_fp": "reward_low_FP_rate", "low_fn": "reward_low_FN_rate"}
     for name, profile in named.items():
         best, threshold = sweep(files, scores, profile)

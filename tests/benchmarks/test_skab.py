@@ -71,7 +71,7 @@ def test_figures_are_drawn_and_set_beside_their_table(tmp_path: Path) -> None:
 
 def test_controls_score_what_they_must(tmp_path: Path) -> None:
     _write(tmp_path)
-    recordings = read(tmp_path)
+    recordings, _ = read(tmp_path)
     rows = 900 - TRAIN
     nothing = np.zeros(rows, bool)
     found = controls(recordings, [Said(nothing, np.zeros(rows), nothing, (10, 300))] * 2)
@@ -87,12 +87,41 @@ def test_controls_score_what_they_must(tmp_path: Path) -> None:
 
 def test_an_alert_that_stands_before_the_anomaly_is_false_and_heard_at_once(tmp_path: Path) -> None:
     _write(tmp_path, 1)
-    recordings = read(tmp_path)
+    recordings, _ = read(tmp_path)
     alarm = np.zeros(900 - TRAIN, bool)
     alarm[BREAKS - TRAIN - 20 :] = True
     figures = Scored(recordings, [Said(alarm, alarm.astype(float), alarm)]).figures()
     assert figures["false_per_hour"] == pytest.approx(3600 / 300)
     assert figures["median_delay_s"] == 0
+
+
+def test_files_without_rows_after_the_lesson_are_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(tmp_path)
+    short = tmp_path / "valve1" / "1.csv"
+    short.write_text("\n".join(short.read_text().splitlines()[: 1 + TRAIN]))
+    file = tmp_path / "not" / "there" / "found.json"
+    argv = ["skab", "--data", str(tmp_path), "--json", str(file), "--no-peers"]
+    assert command.main(argv) == 0
+    assert json.loads(file.read_text())["files"] == ["valve1/0.csv"]
+    said = "Run on: valve1/0.csv; left out: valve1/1.csv (no more than the 400 rows of a lesson)."
+    assert said in capsys.readouterr().out
+    (tmp_path / "valve1" / "0.csv").unlink()
+    assert command.main(argv) == 2
+    assert "valve1/1.csv (no more than the 400 rows of a lesson)" in capsys.readouterr().err
+
+
+def test_files_without_anomalies_have_figures_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(tmp_path, 1)
+    file = tmp_path / "valve1" / "0.csv"
+    head, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([head, *(f"{row.rsplit(';', 2)[0]};0.0;0.0" for row in rows)]))
+    argv = ["skab", "--data", str(tmp_path), "--no-peers", "--out", str(tmp_path / "out" / "benchmarks")]
+    assert command.main(argv) == 0
+    found = json.loads((tmp_path / "out" / "benchmarks" / "skab.json").read_text())
+    assert [found[key] for key in ("nab_standard", "vus_pr", "mar")] == [None, None, None]
+    assert "F1 0 to 0" not in capsys.readouterr().out
 
 
 def test_changes_are_told_at_most_once_in_a_while() -> None:
