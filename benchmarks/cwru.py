@@ -32,6 +32,8 @@ APART = 0.04  # a line of a bearing that is not there keeps so far from all of t
 SLOWEST, FASTEST = 0.7, 1.5  # of the true speed, between which it is estimated for comparison
 DRAWS = 20
 
+Said = Sequence[tuple[str, str]]  # of windows: the part that is hurt and the one that was named; "" is none
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -58,21 +60,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         before = process_time()
         heard += listen(recording)
         cpu_s += process_time() - before
-    faulty = [one for one in heard if one.part]
-    healthy = [one for one in heard if not one.part]
-    names = sorted({one.file for one in faulty})
-    of_file = [[one for one in faulty if one.file == name] for name in names]
-    result = figures(faulty)
+    of_file = [[one for one in heard if one.file == each.name] for each in recordings]
+    result = figures(said(heard))
     result["estimated"] = {
-        **figures(faulty, "estimated"),
+        **figures(said(heard, "estimated")),
         "speed_right": _share([abs(one.estimated.shaft_hz / one.given.shaft_hz - 1) < 0.01 for one in heard]),
     }
-    result["healthy"] = {"windows": len(healthy), "named": sum(bool(one.given.part) for one in healthy)}
     absent = [naming for one in heard for naming in one.absent]
     result["absent"] = {"windows": len(absent), "named": sum(bool(naming.part) for naming in absent)}
-    result["parts"] = {part: figures([one for one in faulty if one.part == part]) for part in PARTS}
+    result["parts"] = {part: figures(said([one for one in heard if one.part == part])) for part in PARTS}
     result["intervals"] = {key: _interval(of_file, key) for key in ("coverage", "accuracy")}
-    result["controls"] = controls(faulty, result["coverage"])
+    result["controls"] = controls([one.part for one in heard], result["coverage"])
     result["us_per_row"] = 1e6 * cpu_s / len(heard)
     result["windows"] = {one.name: sum(each.file == one.name for each in heard) for one in recordings}
     result["files"] = [one.name for one in recordings]
@@ -109,32 +107,37 @@ def listen(recording: Recording) -> Iterator[Heard]:
             yield Heard(recording.name, recording.part, given, estimated, tuple(absent))
 
 
-def figures(heard: Sequence[Heard], which: str = "given") -> dict[str, Any]:
-    """How many of these windows were named, and how many of those rightly."""
-    named = [one for one in heard if getattr(one, which).part]
-    right = [one for one in named if getattr(one, which).part == one.part]
+def said(heard: Sequence[Heard], which: str = "given") -> Said:
+    """What is hurt and what was named, of each window."""
+    return [(one.part, getattr(one, which).part) for one in heard]
+
+
+def figures(windows: Said) -> dict[str, Any]:
+    """Of the windows of hurt bearings, how many were named; of all that were named, how many rightly. A name for a
+    healthy bearing is a wrong one."""
+    hurt = [bool(name) for part, name in windows if part]
+    healthy = [bool(name) for part, name in windows if not part]
+    right = [name == part for part, name in windows if name]
     return {
-        "coverage": _share([bool(getattr(one, which).part) for one in heard]),
-        "accuracy": len(right) / len(named) if named else None,
-        "named": len(named),
-        "right": len(right),
-        "of": len(heard),
+        "coverage": _share(hurt),
+        "accuracy": _share(right),
+        "named": len(right),
+        "right": sum(right),
+        "of": len(hurt),
+        "healthy": {"windows": len(healthy), "named": sum(healthy)},
     }
 
 
-def controls(faulty: Sequence[Heard], coverage: float | None) -> dict[str, dict[str, Any]]:
+def controls(parts: Sequence[str], coverage: float | None) -> dict[str, dict[str, Any]]:
     """What is right without listening: one part always, at its best; each in turn; any, as often as ours dare."""
     random = np.random.default_rng(5)
-    drawn = [_share([PARTS[random.integers(len(PARTS))] == one.part for one in faulty]) for _ in range(DRAWS)]
-    in_turn = [one.part == PARTS[i % len(PARTS)] for i, one in enumerate(faulty)]
+    drawn = [_share([PARTS[random.integers(len(PARTS))] == part for part in parts]) for _ in range(DRAWS)]
     return {
-        "always": {
+        "always": {"coverage": 1.0, "accuracy": max(parts.count(part) for part in PARTS) / len(parts)},
+        "metronome": {
             "coverage": 1.0,
-            "accuracy": max((_share([one.part == part for one in faulty]) or 0.0) for part in PARTS)
-            if faulty
-            else None,
+            "accuracy": _share([part == PARTS[i % len(PARTS)] for i, part in enumerate(parts)]),
         },
-        "metronome": {"coverage": 1.0, "accuracy": _share(in_turn)},
         "random": {"coverage": coverage, "accuracy": _mean(drawn)},
     }
 
@@ -144,18 +147,18 @@ def table(result: dict[str, Any]) -> str:
     rows.append(["Tocsin, speed estimated from each window", *_line(result["estimated"])])
     rows += [[f"of these: {part}", *_line(one)] for part, one in result["parts"].items()]
     rows += [
-        [f"control: {name}", _percent(one["coverage"]), _percent(one["accuracy"]), None, None]
+        [f"control: {name}", _percent(one["coverage"]), _percent(one["accuracy"]), None, None, None]
         for name, one in result["controls"].items()
     ]
-    healthy, absent, intervals = result["healthy"], result["absent"], result["intervals"]
+    absent, intervals = result["absent"], result["intervals"]
     return "\n".join(
         [
-            markdown(["", "named, %", "of those right, %", "named", "windows"], rows),
+            markdown(["", "named, %", "of those right, %", "named", "windows", "healthy named"], rows),
             "",
             f"{len(result['files'])} files, windows of {WINDOW_S:g} s that share no sample, nothing learned, one"
-            f" setting. Of the healthy bearing's {healthy['windows']} windows {healthy['named']} were named; with"
-            f" geometries of bearings that are not there, {absent['named']} of {absent['windows']}. Of the speeds"
-            f" estimated, between {SLOWEST:g} and {FASTEST:g} times the true one,"
+            " setting. Named are so many of the windows of hurt bearings; right is of all that were named, and a name"
+            f" for a healthy bearing is a wrong one. With geometries of bearings that are not there, {absent['named']} of"
+            f" {absent['windows']} windows were named. Of the speeds estimated, between {SLOWEST:g} and {FASTEST:g} times the true one,"
             f" {shown(_percent(result['estimated']['speed_right']))} % lay within 1 % of it. 95 % intervals over files"
             f" (bootstrap): named {within(_percents(intervals['coverage']), ' %')}, right"
             f" {within(_percents(intervals['accuracy']), ' %')}. {shown(result['us_per_row'] / 1000)} ms a window, all"
@@ -191,7 +194,7 @@ def _interval(of_file: Sequence[Sequence[Heard]], key: str) -> tuple[float, floa
     """Over files."""
 
     def figure(drawn: NDArray[np.intp]) -> float:
-        found = figures([one for i in drawn for one in of_file[i]])[key]
+        found = figures(said([one for i in drawn for one in of_file[i]]))[key]
         return float("nan") if found is None else float(found)
 
     return interval(len(of_file), figure)
@@ -227,4 +230,6 @@ def _percents(interval: Sequence[float] | None) -> list[float] | None:
 
 
 def _line(one: dict[str, Any]) -> list[Any]:
-    return [_percent(one["coverage"]), _percent(one["accuracy"]), one["named"], one["of"]]
+    count = one["healthy"]
+    healthy = f"{count['named']} of {count['windows']}" if count["windows"] else None
+    return [_percent(one["coverage"]), _percent(one["accuracy"]), one["named"], one["of"], healthy]

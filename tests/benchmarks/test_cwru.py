@@ -12,7 +12,6 @@ from benchmarks import cwru
 from benchmarks.cwru_files import label
 from benchmarks.recordings import NoRecordings
 from models.bearing import Bearing
-from models.naming import Naming
 from tests.models.streams import noise
 
 RATE_HZ = 6400.0
@@ -57,7 +56,7 @@ def test_clear_faults_are_named_and_a_healthy_bearing_is_not(tmp_path: Path) -> 
     assert result["windows"] == {"IR_1.npz": 2, "OR_1.npz": 2, "normal_1.npz": 2}
     page = cwru.table(result)
     assert "Run on: IR_1.npz, OR_1.npz, normal_1.npz; left out: B_short.npz (shorter than 2 s)." in page
-    assert "| **Tocsin**, speed of the shaft given | 100 | 100 | 4 | 4 |" in page
+    assert "| **Tocsin**, speed of the shaft given | 100 | 100 | 4 | 4 | 0 of 2 |" in page
 
 
 def test_a_fault_where_none_is_named_counts_against_coverage_alone(tmp_path: Path) -> None:
@@ -67,11 +66,22 @@ def test_a_fault_where_none_is_named_counts_against_coverage_alone(tmp_path: Pat
     assert (result["coverage"], result["accuracy"]) == (0.5, 1.0)
 
 
-def test_a_wrong_name_counts_against_accuracy() -> None:
-    said = Naming("ball (2xBSF)", 0.99, 9.0, 141.0, 30.0, False)
-    wrong = cwru.Heard("OR_1.npz", "outer race (BPFO)", said, said, ())
-    right = cwru.Heard("B_1.npz", "ball (2xBSF)", said, said, ())
+def test_a_wrong_name_counts_against_accuracy_and_so_does_one_for_a_healthy_bearing() -> None:
+    ball, outer = "ball (2xBSF)", "outer race (BPFO)"
+    wrong, right, silent = (outer, ball), (ball, ball), (outer, "")
     assert cwru.figures([wrong, right, right, right])["accuracy"] == 0.75
+    found = cwru.figures([right, right, right, silent, ("", ball), ("", "")])
+    assert (found["coverage"], found["accuracy"]) == (0.75, 0.75)
+    assert (found["named"], found["right"], found["of"]) == (4, 3, 4)
+    assert found["healthy"] == {"windows": 2, "named": 1}
+
+
+def test_controls_that_name_healthy_bearings_are_wrong_there_too() -> None:
+    found = cwru.controls(["outer race (BPFO)", "outer race (BPFO)", "inner race (BPFI)", ""], 0.5)
+    assert found["always"] == {"coverage": 1.0, "accuracy": 0.5}
+    assert found["metronome"]["accuracy"] == 0.0  # ball, inner, outer, ball
+    assert found["random"]["coverage"] == 0.5
+    assert 0 < found["random"]["accuracy"] < 0.5
 
 
 def test_a_healthy_bearing_alone_has_no_coverage(tmp_path: Path) -> None:
