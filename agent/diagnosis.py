@@ -68,7 +68,7 @@ class Diagnosis:
 
     def find(self, time: float) -> Finding:
         """What is to be said of the windows up to `time`."""
-        naming = self._vibration.named(time)
+        naming = self.naming(time)
         words = [] if naming is None or not naming.part else [_named(naming)]
         zone = ""
         if self._scale is not None and time in self._velocities:
@@ -78,6 +78,11 @@ class Diagnosis:
         if naming is None:
             return Finding(zone=zone, words="; ".join(words))
         return Finding(naming.part, naming.confidence if naming.part else None, zone, "; ".join(words))
+
+    def naming(self, time: float) -> Naming | None:
+        """Which part of the bearing is hurt, by the windows up to `time`; None where no bearing is known, or nothing
+        was heard."""
+        return self._vibration.named(time)
 
     @property
     def zone(self) -> Zone | None:
