@@ -32,6 +32,7 @@ class Benchmark(Protocol):
     """What a module of this package is when it is named above."""
 
     HELP: str  # one line
+    WALKED: str  # what is measured, with which settings
 
     def arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add what only this benchmark asks; --data, --json and --out are there."""
@@ -72,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"benchmarks {name}: {error}", file=sys.stderr)
         return 2
     result = plain({"benchmark": name, **found, **origin(name, argv[1:])})
-    print(benchmark.table(result))
+    print(f"{benchmark.WALKED}\n\n{benchmark.table(result)}")
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
     if arguments.json is not None:
         arguments.json.write_text(text, "utf-8")

@@ -27,6 +27,10 @@ from models.smoothing import fewest_rows
 from sensors.base import Channel, Reading
 
 HELP = "Bearings run to failure: how long before the end an alarm is raised that lasts, and which came for nothing."
+WALKED = (
+    "Each bearing goes through a `Monitor` of its own, snapshot by snapshot: `window` a snapshot, `snapshots:"
+    " 10 s`, `learn` a tenth of the life, all else as it comes."
+)
 RATE_HZ, EVERY_S = 25_600.0, 10.0  # Nectoux et al., "PRONOSTIA: An experimental platform ...", IEEE PHM 2012
 LEARNED = 0.1  # of each life
 FIRST = 0.5  # of each life, in which an alarm that clears again was a false one
@@ -248,8 +252,7 @@ def table(result: dict[str, Any]) -> str:
             f" {within(intervals['cleared_per_10_hours'])}. The lead is that of the alarm that lasts to the end;"
             " cleared are alarms of the first half of a life that ended again. An alarm that is always on has the"
             " longest lead of all and none that cleared: these figures tell of an alarm's time and of its steadiness,"
-            " not of whether it looked. Settings: `snapshots: 10 s`, `window` a snapshot, `learn` a tenth of the life,"
-            " all else as it comes.",
+            " not of whether it looked.",
             *(["", which(result["files"], result["left_out"])] if result["left_out"] else []),
         ]
     )

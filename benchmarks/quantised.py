@@ -26,6 +26,10 @@ from sensors.bearing import Bearing
 from sensors.machine import NOISE_RMS, Fault, FaultKind, Machine
 
 HELP = "the int8 autoencoder against float32: AUC kept, KB, microseconds hot and cold"
+WALKED = (
+    "No `Monitor`: windows go through the features and a Mahalanobis head one at a time, without averages, "
+    "edges or alerts."
+)
 FAULTS: tuple[FaultKind, ...] = (
     "imbalance",
     "misalignment",

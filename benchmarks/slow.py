@@ -25,6 +25,10 @@ from sensors.machine import Fault, FaultKind
 from sensors.synthetic import Synthetic
 
 HELP = "The synthetic machine degrading over 14 days, and a weekly pattern that breaks on one Tuesday."
+WALKED = (
+    "Each machine goes through a `Monitor` of its own: `learn: 2 d`, of the weeks `14 d`, all else as it "
+    "comes."
+)
 DAY_S, HOUR_S = 86_400.0, 3600.0
 HEALTHY_DAYS, LEARN_DAYS, RAMP_DAYS = 5, 2, 14
 RATE_HZ = 1 / 60

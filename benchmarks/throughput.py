@@ -30,6 +30,9 @@ from models.session import Bound, open_graph
 from sensors.base import Channel, Kind, Reading
 
 HELP = "Windows per second of each detector with 64 monitors, beside bare session.run; 10,000 slow channels at 1 Hz."
+WALKED = (
+    "White noise goes through `Monitor`s of each detector, as they come, and through bare calls of its graph."
+)
 START = 1_700_000_000.0
 PEER_ROWS = 2000
 NETDATA = {  # as published: its documentation of machine learning, "System Characteristics", read in November 2026

@@ -19,6 +19,7 @@ class Stub:
     """A benchmark of one figure."""
 
     HELP = "Nothing at all."
+    WALKED = "Nobody walked."
 
     def table(self, result: dict[str, Any]) -> str:
         return f"figure {result['figure']}"
@@ -73,9 +74,22 @@ def test_the_page_has_a_section_for_each_benchmark_that_left_figures(tmp_path: P
     page.write(out, {"one": Stub(), "two": Stub()})  # type: ignore[dict-item]
     text = (tmp_path / "benchmarks.md").read_text()
     assert (
-        "## one\n\n`python -m benchmarks one --data DIR`, 2026-01-02, commit abc. a board; python 3.11.7.\n"
-        in text
+        "## one\n\n`python -m benchmarks one --data DIR`, 2026-01-02, commit abc. a board; python 3.11.7.\n\n"
+        "Nobody walked.\n\nfigure 7\n" in text
     )
-    assert "figure 7\n" in text
     assert "(benchmarks/one.svg)" in text
     assert "## two" not in text
+
+
+def test_figures_of_an_earlier_form_do_not_keep_the_page_from_being_written(tmp_path: Path) -> None:
+    out = tmp_path / "benchmarks"
+    out.mkdir()
+    origin = {"command": "c", "date": "2026-01-02", "machine": "a board", "versions": {}}
+    (out / "one.json").write_text(json.dumps(origin))
+    page.write(out, {"one": Stub()})  # type: ignore[dict-item]
+    assert "of an earlier form, without 'figure': run the command" in (tmp_path / "benchmarks.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(command.MODULES))
+def test_every_benchmark_says_what_it_walks(name: str) -> None:
+    assert command.load(name).WALKED.endswith(".")

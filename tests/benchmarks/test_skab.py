@@ -54,7 +54,9 @@ def test_it_runs_on_the_files_there_are_and_says_which(
     assert 0 < found["median_delay_s"] < 60
     assert found["nab_standard"] > 90  # both steps are told, as they come
     assert found["per_file"]["valve1/0.csv"]["changepoints"] == [BREAKS - TRAIN, MENDED - TRAIN]
-    assert "Run on: valve1/0.csv, valve1/1.csv." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Run on: valve1/0.csv, valve1/1.csv." in said
+    assert "Changepoints are scored here, and told by nobody" in said
 
 
 def test_figures_are_drawn_and_set_beside_their_table(tmp_path: Path) -> None:
