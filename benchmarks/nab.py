@@ -18,13 +18,14 @@ from agent.quantities import Span
 from benchmarks import nab_controls, nab_peers
 from benchmarks.drawing import Bar, bars, from_zero
 from benchmarks.nab_files import LABELS, Recording, read
+from benchmarks.nab_scores import WIDEST, alarm_figures, volume
 from benchmarks.nab_sweep import SPLITS, THRESHOLDS, Sweep, sweep, transfer
+from benchmarks.peers import absent
 from benchmarks.recordings import folder, which
 from benchmarks.resampling import interval
 from benchmarks.road import Walk, walk
 from benchmarks.scores import nab as scores
-from benchmarks.scores.nab import File
-from benchmarks.scores.volume import vus_pr
+from benchmarks.scores.nab import PROFILES
 from benchmarks.tables import markdown, shown, within
 from sensors.base import Channel
 
@@ -37,7 +38,7 @@ WALKED = (
     "monitor's own alert rule at every threshold, an alert clearing at 0.9 of it. No setting of the product "
     "moves that threshold freely."
 )
-WIDEST = 100  # rows, of VUS-PR's buffer; windows hold a buffer of their own already
+HEAD = ["", "standard", "low FP", "low FN", "VUS-PR", "false an hour", "delay h", "µs a row"]
 FILES = 58  # of the whole set
 BLOCK = 256  # rows a Reading: the same scores as one by one, see tests/benchmarks/test_road.py
 PUBLISHED = {  # standard score; sources: NAB's scoreboard, and each method's own paper
@@ -73,20 +74,27 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     found["transfer_low_fn"] = transfer(swept, "low_fn", arguments.splits)
     alarms = [each.rows("raised") for each in walks]
     found["at_default"] = {
-        profile: scores.score(files, alarms, weight) for profile, weight in weights.items()
+        **{profile: scores.score(files, alarms, weight) for profile, weight in weights.items()},
+        **alarm_figures(recordings, alarms),
+        "vus_pr": volume(recordings, [each.levels for each in walks]),
     }
-    for sensitivity, margin in MARGIN.items():
-        row = int(np.argmin(np.abs(THRESHOLDS - margin)))
-        found[f"at_{sensitivity}"] = {profile: swept.score(profile, row) for profile in weights}
+    found |= alarm_figures(recordings, alarms)  # of what ships
+    found["vus_pr"] = volume(recordings, [strangeness(each) for each in walks])
+    rows = {"best": best["standard"]}
+    rows |= {str(name): _row_of(margin) for name, margin in MARGIN.items()}
+    for name, row in rows.items():
+        found[f"at_{name}"] = {
+            **{profile: swept.score(profile, row) for profile in weights},
+            **alarm_figures(recordings, swept.alarms[row]),
+            "vus_pr": found["vus_pr"],
+        }
     found["thresholds"] = {profile: float(THRESHOLDS[row]) for profile, row in best.items()}
     found["intervals"] = {
         profile: interval(len(files), lambda drawn, p=profile, r=row: swept.score(p, r, drawn))  # type: ignore[misc]
         for profile, row in best.items()
     }
-    found.update(_alarm_figures(recordings, alarms))
-    found["vus_pr"] = _volume(files, walks)
     found["us_per_row"] = 1e6 * sum(each.cpu_s for each in walks) / sum(file.rows for file in files)
-    found["controls"] = nab_controls.controls(files, swept.alarms[best["standard"]], weights)
+    found["controls"] = nab_controls.controls(recordings, swept.alarms[best["standard"]], weights)
     if not arguments.no_peers:
         found["peers"] = nab_peers.peers(recordings, weights)
     found["splits"] = arguments.splits
@@ -145,45 +153,43 @@ def walk_one(recording: Recording, watch: Any = lambda rows: None) -> Walk:
 
 
 def table(result: dict[str, Any]) -> str:
+    best = {**result["at_best"], **{name: result[name] for name in PROFILES}}
     rows: list[list[Any]] = [
         [
             "**Tocsin**, one threshold, best after the fact as published rows",
-            *_three(result),
+            *_row(best),
             result["us_per_row"],
         ],
-        ["**Tocsin as it ships**, a budget of false alarms", *_three(result["at_default"]), None],
-        ["Tocsin, threshold from the other half of the files", *_three(result, "transfer"), None],
+        ["**Tocsin as it ships**, a budget of false alarms", *_row(result["at_default"]), None],
+        ["Tocsin, threshold from the other half of the files", *_transferred(result), *[None] * 4],
         *(
-            [f"Tocsin, `sensitivity: {name}`", *_three(result[f"at_{name}"]), None]
+            [f"Tocsin, `sensitivity: {name}`", *_row(result[f"at_{name}"]), None]
             for name in ("sensitive", "normal", "quiet")
         ),
     ]
-    for name, peer in result.get("peers", {}).items():
-        missing = "missing" in peer
-        rows.append(
-            [f"{name} (not installed)", None, None, None, None]
-            if missing
-            else [f"{name}, here", *_three(peer), peer["us_per_row"]]
-        )
-    rows += [[f"{name}, published", score, None, None, None] for name, score in result["published"].items()]
+    peers = result.get("peers", {})
+    for name, peer in peers.items():
+        here = "not installed" if "missing" in peer else "here"
+        rows.append([f"{name}, {here}", *_row(peer), peer.get("us_per_row")])
+    rows += [[f"{name}, published", score, *[None] * 6] for name, score in result["published"].items()]
     for name, control in result["controls"].items():
         setting = f", {shown(control['setting'])}" if "setting" in control else ""
-        rows.append([f"control: {name}{setting}", *_three(control), None])
+        rows.append([f"control: {name}{setting}", *_row(control), None])
     intervals = result["intervals"]
     lines = [
-        markdown(["", "standard", "low FP", "low FN", "µs a row"], rows),
+        markdown(HEAD, rows),
         "",
         f"{len(result['files'])} files. 95 % intervals over files (bootstrap, threshold kept): standard"
         f" {within(intervals['standard'])}, low FP {within(intervals['low_fp'])}, low FN"
         f" {within(intervals['low_fn'])}. Thresholds: {_thresholds(result['thresholds'])} times the reference"
         " edge (`sensitivity: normal` is 1.5).",
         "",
-        f"As it ships: {result['alarms']} alarms, {result['hits']} of {result['windows']} windows,"
-        f" {shown(result['false_per_hour'])} false alarms an hour outside of windows; median delay"
-        f" {shown(result['median_delay_s'] / 3600 if result['median_delay_s'] is not None else None)} h from the"
-        f" window's start. VUS-PR {shown(result['vus_pr'])} (pooled, buffers to {WIDEST} rows). A timer rings once"
-        " in each file at a share of it, a metronome every so many rows, both at the setting that is best after"
-        " the fact; random: as many alarms as ours, mean of 20 draws.",
+        f"As it ships: {result['alarms']} alarms, {result['hits']} of {result['windows']} windows. False alarms an"
+        " hour are those outside of windows; the delay is the median from a window's start; VUS-PR is pooled,"
+        f" with buffers to {WIDEST} rows: of ours the scores over the reference edge, as it ships the level. A"
+        " timer rings once in each file at a share of it, a metronome every so many rows, both at the setting"
+        " that is best after the fact; random: as many alarms as the first row, mean of 20 draws.",
+        *absent(peers),
     ]
     if len(result["files"]) < FILES or result["left_out"]:
         lines += ["", which(result["files"], result["left_out"])]
@@ -203,43 +209,6 @@ def plot(result: dict[str, Any], path: Path) -> None:
     bars(path, [("NAB, standard profile", every)])
 
 
-def _alarm_figures(recordings: Sequence[Recording], alarms: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Of the alarms at the default, after probation."""
-    delays: list[float] = []
-    windows = false = hits = 0
-    hours = 0.0
-    for recording, rows in zip(recordings, alarms, strict=True):
-        file, times = recording.file, recording.times
-        inside = np.zeros(file.rows, bool)
-        for first, last in file.windows:
-            inside[first : last + 1] = True
-            windows += 1
-            within = [row for row in rows if first <= row <= last]
-            if within:
-                hits += 1
-                delays.append(float(times[within[0]] - times[first]))
-        false += sum(row >= file.probation and not inside[row] for row in rows)
-        hours += (~inside[file.probation :]).sum() / recording.rate_hz / 3600
-    return {
-        "alarms": sum(len(rows) for rows in alarms),
-        "windows": windows,
-        "hits": hits,
-        "false_per_hour": false / hours if hours else None,
-        "median_delay_s": float(np.median(delays)) if delays else None,
-    }
-
-
-def _volume(files: Sequence[File], walks: Sequence[Walk]) -> float:
-    """VUS-PR over the rows after probation; the labels are NAB's windows."""
-    parts = []
-    for file, each in zip(files, walks, strict=True):
-        labels = np.zeros(file.rows, bool)
-        for first, last in file.windows:
-            labels[first : last + 1] = True
-        parts.append((labels[file.probation :], strangeness(each)[file.probation :]))
-    return vus_pr(parts, WIDEST)
-
-
 def _per_file(recordings: Sequence[Recording], swept: Sweep, row: int) -> dict[str, Any]:
     """What each file brings to the standard score at this threshold, from 0 (silence) to 2 a window."""
     return {
@@ -252,11 +221,20 @@ def _per_file(recordings: Sequence[Recording], swept: Sweep, row: int) -> dict[s
     }
 
 
-def _three(scored: dict[str, Any], transfer: str = "") -> list[Any]:
-    names = ("standard", "low_fp", "low_fn")
-    if transfer:
-        return [scored["transfer" if name == "standard" else f"transfer_{name}"] for name in names]
-    return [scored[name] for name in names]
+def _row_of(margin: float) -> int:
+    """The threshold that is this one."""
+    return int(np.argmin(np.abs(THRESHOLDS - margin)))
+
+
+def _row(scored: dict[str, Any]) -> list[Any]:
+    """Cells of the table, None for what is not known."""
+    delay_s = scored.get("median_delay_s")
+    figures = [scored.get(key) for key in (*PROFILES, "vus_pr", "false_per_hour")]
+    return [*figures, None if delay_s is None else delay_s / 3600]
+
+
+def _transferred(result: dict[str, Any]) -> list[Any]:
+    return [result["transfer" if name == "standard" else f"transfer_{name}"] for name in PROFILES]
 
 
 def _thresholds(found: dict[str, float]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.nab_files import Recording
+from benchmarks.nab_scores import alarm_figures, volume
 from benchmarks.peers import SLOW, tried
 from benchmarks.scores import nab as scores
 from benchmarks.scores.nab import Doubles, Profile
@@ -16,8 +17,9 @@ HOLD = 100  # rows
 
 
 def peers(recordings: Sequence[Recording], weights: Mapping[str, Profile]) -> dict[str, dict[str, Any]]:
-    """Of each peer the score by profile and the microseconds a row takes; `missing` where its library is not
-    installed. A peer that repeats its alarms is given a hold as ours has: the better of with and without counts."""
+    """Of each peer the score by profile, VUS-PR, the false alarms and the delay at its threshold for the standard
+    profile, and the microseconds a row takes; `missing` where its library is not installed. A peer that repeats its
+    alarms is given a hold as ours has: the better of with and without counts."""
     files = [recording.file for recording in recordings]
     lessons = [(recording.values[:, None], recording.file.probation) for recording in recordings]
     found: dict[str, dict[str, Any]] = {}
@@ -25,11 +27,16 @@ def peers(recordings: Sequence[Recording], weights: Mapping[str, Profile]) -> di
         if peer.missing:
             found[name] = {"missing": peer.missing}
             continue
-        held = [_held(one) for one in peer.scores]
-        found[name] = {
-            profile: max(scores.sweep(files, each, weight)[0] for each in (peer.scores, held))
+        ways = (peer.scores, [_held(one) for one in peer.scores])
+        best = {
+            profile: max(((*scores.sweep(files, way, weight), way) for way in ways), key=lambda each: each[0])
             for profile, weight in weights.items()
         }
+        found[name] = {profile: each[0] for profile, each in best.items()}
+        _, threshold, way = best["standard"]
+        alarms = alarm_figures(recordings, [np.flatnonzero(one >= threshold).tolist() for one in way])
+        found[name] |= {key: alarms[key] for key in ("false_per_hour", "median_delay_s")}
+        found[name]["vus_pr"] = max(volume(recordings, way) for way in ways)
         found[name]["us_per_row"] = peer.us_per_row
     return found
 

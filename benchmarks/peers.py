@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import process_time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from agent.progress import Progress
 Doubles = NDArray[np.float64]
 Peer = Callable[[Doubles, int], Doubles]  # (rows, channels), rows to learn from -> a score for each row
 SEED = 1
+BRINGS = "`.venv/bin/pip install -c constraints.txt -e '.[bench]'`"
 SPAN = 30  # rows of the windowed Gaussian
 
 
@@ -121,6 +123,14 @@ def tried(
                 yield name, Tried([], 0.0, str(error))
                 continue
             yield name, Tried(scores, 1e6 * seconds / rows)
+
+
+def absent(peers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lines that say which peers could not be run here, and what brings them; none where all were."""
+    names = [name for name, peer in peers.items() if "missing" in peer]
+    if not names:
+        return []
+    return ["", f"Not installed here: {', '.join(names)}. {BRINGS} brings what is missing."]
 
 
 def _pysad(name: str, values: Doubles) -> Doubles:

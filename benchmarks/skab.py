@@ -12,12 +12,13 @@ import numpy as np
 from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
+from benchmarks import skab_controls
 from benchmarks.changes import HOLD_S, MARGIN, changes
 from benchmarks.drawing import Bar, bars, from_zero
+from benchmarks.peers import absent
 from benchmarks.recordings import folder, which
 from benchmarks.road import Walk, walk
 from benchmarks.scores import points
-from benchmarks.skab_controls import controls, peers
 from benchmarks.skab_files import PATTERNS, TRAIN, Recording, read
 from benchmarks.skab_scores import REST, WIDEST, Said, Scored, rate_hz
 from benchmarks.tables import markdown, shown, within
@@ -51,9 +52,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     found["us_per_row"] = 1e6 * sum(one.cpu_s for one in walks) / sum(len(one.times) for one in recordings)
     found["alert"] = _alert_figures(recordings, said)
     found["intervals"] = ours.intervals()
-    found["controls"] = controls(recordings, said)
+    found["controls"] = skab_controls.controls(recordings, said)
     if not arguments.no_peers:
-        found["peers"] = peers(recordings)
+        found["peers"] = skab_controls.peers(recordings)
     found["published"] = {"f1_far_mar": PUBLISHED, "changepoint_nab": PUBLISHED_CHANGES}
     found["files"] = [one.name for one in recordings]
     found["left_out"] = left_out
@@ -96,11 +97,10 @@ def table(result: dict[str, Any]) -> str:
     rows = [["**Tocsin**", *_row(result), result["us_per_row"]]]
     alert = result["alert"]
     rows.append(["Tocsin, rows under an alert", alert["f1"], alert["far"], alert["mar"], *[None] * 7])
-    for name, peer in result.get("peers", {}).items():
-        if "missing" in peer:
-            rows.append([f"{name} (not installed)", *[None] * 10])
-        else:
-            rows.append([f"{name}, here", *_row(peer), peer["us_per_row"]])
+    peers = result.get("peers", {})
+    for name, peer in peers.items():
+        here = "not installed" if "missing" in peer else "here"
+        rows.append([f"{name}, {here}", *_row(peer), peer.get("us_per_row")])
     for name, (f1, far, mar) in result["published"]["f1_far_mar"].items():
         rows.append([f"{name}, published", f1, far, mar, *[None] * 7])
     for name, score in result["published"]["changepoint_nab"].items():
@@ -141,6 +141,7 @@ def table(result: dict[str, Any]) -> str:
         f"VUS-PR is pooled over files, with buffers to {WIDEST} rows. Peers stand at the threshold that is best"
         " after the fact, on their scores or on means of 20, whichever is better; the timer likewise. random: our"
         " alarms, rows and changepoints moved anywhere, mean of 20 draws.",
+        *absent(peers),
     ]
     if len(result["files"]) < FILES or result["left_out"]:
         lines += ["", which(result["files"], result["left_out"])]

@@ -20,7 +20,7 @@ from agent.pipeline import Pipeline
 from agent.progress import Progress
 from benchmarks import slow_channels
 from benchmarks.drawing import Bar, bars
-from benchmarks.peers import half_space_trees, timed
+from benchmarks.peers import absent, half_space_trees, timed
 from benchmarks.road import Arrays
 from benchmarks.tables import markdown, shown
 from models.blocks import BlockBank
@@ -262,6 +262,7 @@ def table(result: dict[str, Any]) -> str:
             f"River HalfSpaceTrees at its defaults, in the same run: {shown(peer['us_1_channels'])} us a row of one"
             f" channel, {shown(peer['us_8_channels'])} us of eight.",
         ]
+    lines += absent(result.get("peers", {}))
     if "slow" in result:
         lines += ["", slow_channels.table(result["slow"], peer.get("us_1_channels"), NETDATA)]
     return "\n".join(lines)

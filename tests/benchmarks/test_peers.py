@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.nab_files import Recording
 from benchmarks.nab_peers import peers
-from benchmarks.peers import MULTIVARIATE, SLOW, timed
+from benchmarks.peers import MULTIVARIATE, SLOW, absent, timed
 from benchmarks.scores.nab import PROFILES, File
 from benchmarks.tables import markdown, shown, within
 
@@ -39,6 +39,11 @@ def test_an_absent_library_is_said_and_no_error(monkeypatch: pytest.MonkeyPatch)
     found = peers([Recording("a.csv", times, values, File(200, ((100, 120),)))], PROFILES)
     assert "river" in found["River HalfSpaceTrees"]["missing"]
     assert found["windowed Gaussian"]["standard"] >= 0
+    assert found["windowed Gaussian"]["vus_pr"] > 0
+    (_, said) = absent(found)
+    assert "River HalfSpaceTrees" in said
+    assert "pip install -c constraints.txt -e '.[bench]'" in said
+    assert absent({"windowed Gaussian": found["windowed Gaussian"]}) == []
 
 
 def test_tables_show_figures_to_three_digits() -> None:
