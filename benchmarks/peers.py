@@ -16,16 +16,17 @@ from agent.progress import Progress
 Doubles = NDArray[np.float64]
 Peer = Callable[[Doubles, int], Doubles]  # (rows, channels), rows to learn from -> a score for each row
 SEED = 1
+WINDOW = 250  # rows, River's default
 BRINGS = "`.venv/bin/pip install -c constraints.txt -e '.[bench]'`"
 SPAN = 30  # rows of the windowed Gaussian
 
 
 def half_space_trees(values: Doubles, learned: int) -> Doubles:
-    """River's HalfSpaceTrees at its defaults, on values scaled to 0..1 by what was learned from; scores, then learns,
-    row by row. Raises ImportError."""
+    """River's HalfSpaceTrees at its defaults, but for a window no longer than the lesson, on values scaled to 0..1 by
+    what was learned from; scores, then learns, row by row. Raises ImportError."""
     from river.anomaly import HalfSpaceTrees
 
-    unit, model = _unit(values, learned), HalfSpaceTrees(seed=SEED)
+    unit, model = _unit(values, learned), HalfSpaceTrees(window_size=min(WINDOW, learned), seed=SEED)
     scores = np.empty(len(values))
     for i, row in enumerate(unit.tolist()):
         named = dict(enumerate(row))
@@ -123,6 +124,23 @@ def tried(
                 yield name, Tried([], 0.0, str(error))
                 continue
             yield name, Tried(scores, 1e6 * seconds / rows)
+
+
+def averaged(scores: Doubles, span: int) -> Doubles:
+    """Means over the last `span` rows, of fewer at the start."""
+    sums = np.cumsum(np.concatenate([np.zeros(1), scores]))
+    stop = np.arange(1, len(scores) + 1)
+    start = np.maximum(0, stop - span)
+    means: Doubles = (sums[stop] - sums[start]) / (stop - start)
+    return means
+
+
+def over_lesson(scores: Doubles, learned: int) -> Doubles:
+    """In units of what the lesson scored in its second half, for some need a while to fill: its median is 0, its 0.99
+    quantile 1."""
+    low, edge = np.quantile(scores[learned // 2 : learned], (0.5, 0.99))
+    scaled: Doubles = (scores - low) / max(edge - low, 1e-9)
+    return scaled
 
 
 def absent(peers: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -17,13 +17,15 @@ from agent.monitor_config import MonitorConfig
 from agent.pipeline import Pipeline
 from agent.progress import Progress
 from agent.quantities import Span
+from benchmarks import pronostia_peers
 from benchmarks.drawing import Bar, bars
+from benchmarks.peers import Doubles, absent
+from benchmarks.pronostia_lives import EVERY_S, Alarm, Life, figures, lesson, median_lead, per_10_hours
 from benchmarks.recordings import NoRecordings, files, folder, which
 from benchmarks.resampling import interval
 from benchmarks.road import Arrays
 from benchmarks.tables import markdown, shown, within
 from models.detector import Job
-from models.smoothing import fewest_rows
 from sensors.base import Channel, Reading
 
 HELP = "Bearings run to failure: how long before the end an alarm is raised that lasts, and which came for nothing."
@@ -31,50 +33,24 @@ WALKED = (
     "Each bearing goes through a `Monitor` of its own, snapshot by snapshot: `window` a snapshot, `snapshots:"
     " 10 s`, `learn` a tenth of the life, all else as it comes."
 )
-RATE_HZ, EVERY_S = 25_600.0, 10.0  # Nectoux et al., "PRONOSTIA: An experimental platform ...", IEEE PHM 2012
-LEARNED = 0.1  # of each life
-FIRST = 0.5  # of each life, in which an alarm that clears again was a false one
+RATE_HZ = 25_600.0
 START = 1.3e9  # Unix seconds of the first snapshot; any would do
 HOLD = 12  # snapshots that an alarm of a control lasts
 TIMERS_S = tuple(60.0 * minutes for minutes in (0, 30, 60, 90, 120, 180, 240, 360))  # after the lesson
 METRONOMES_S = tuple(60.0 * minutes for minutes in (10, 30, 60, 120, 240))
 DRAWS = 20
-HOURS = 10.0
-
-Alarm = tuple[int, int | None]  # snapshots of its raise and of its end; None: it lasts to the end
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """What was said of one bearing."""
-
-    name: str
-    snapshots: int
-    armed: int  # the first snapshot that was judged
-    alarms: tuple[Alarm, ...]
-    cpu_s: float = 0.0
-    averaged: int = 0  # snapshots
-    words: str = ""  # what the budget says of itself
-
-    @property
-    def lead_s(self) -> float | None:
-        """From the alarm that lasts to the end until the end."""
-        lasting = [start for start, end in self.alarms if end is None]
-        return (self.snapshots - 1 - lasting[0]) * EVERY_S if lasting else None
-
-    @property
-    def cleared(self) -> int:
-        """Alarms of the first half of life that ended again."""
-        half = FIRST * self.snapshots
-        return sum(start < half and end is not None for start, end in self.alarms)
-
-    @property
-    def watched_h(self) -> float:
-        """Of the first half of life, from the lesson on."""
-        return max(0.0, FIRST * self.snapshots - self.armed) * EVERY_S / 3600
+HEAD = [
+    "",
+    "in alarm at the end",
+    "median lead, min",
+    "cleared per 10 h",
+    "first halves under one, %",
+    "µs a snapshot",
+]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-peers", action="store_true", help="without the other detectors")
     parser.add_argument("--per-file", action="store_true", help="add when each alarm was raised and cleared")
 
 
@@ -85,17 +61,20 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not recordings:
         raise NoRecordings(f"no *.npz with an array acc (snapshots, samples, axes) in {path}")
     lives: list[Life] = []
+    loudness: list[Doubles] = []
     with Progress("PRONOSTIA") as progress:
         for number, file in enumerate(recordings):
 
             def watch(share: float, before: int = number, name: str = file.stem) -> None:
                 progress.tell(lambda: (before + share) / len(recordings), lambda: name)
 
-            lives.append(listen(file.stem, _snapshots(file), watch))
+            snapshots = _snapshots(file)
+            lives.append(listen(file.stem, snapshots, watch))
+            loudness.append(pronostia_peers.loudness(snapshots))
     found = figures(lives)
     found["intervals"] = {
-        "median_lead_s": interval(len(lives), lambda drawn: _median_lead([lives[i] for i in drawn])),
-        "cleared_per_10_hours": interval(len(lives), lambda drawn: _per_10_hours([lives[i] for i in drawn])),
+        "median_lead_s": interval(len(lives), lambda drawn: median_lead([lives[i] for i in drawn])),
+        "cleared_per_10_hours": interval(len(lives), lambda drawn: per_10_hours([lives[i] for i in drawn])),
     }
     found["bearings"] = [
         {
@@ -113,6 +92,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     ]
     found["us_per_row"] = 1e6 * sum(life.cpu_s for life in lives) / sum(life.snapshots for life in lives)
     found["controls"] = controls(lives)
+    if not arguments.no_peers:
+        found["peers"] = pronostia_peers.peers(lives, loudness)
     found["files"] = [file.name for file in recordings]
     found["left_out"] = {file.name: "no snapshots in it" for file in every if file not in recordings}
     return found
@@ -130,9 +111,7 @@ def listen(
         features="vibration",
         window=Span(length, "rows"),
         snapshots_s=EVERY_S,
-        learn=Span(
-            max(int(LEARNED * count), fewest_rows(1)) * EVERY_S, "s"
-        ),  # of the shortest lives a little more
+        learn=Span(lesson(count) * EVERY_S, "s"),
     )
     channels = [Channel(axis, "g") for axis in ("horizontal", "vertical", "axial")[:axes]]
     sensor = Arrays(channels, RATE_HZ, "vibration")
@@ -165,19 +144,8 @@ def listen(
         cpu_s=cpu_s,
         averaged=shape_of(config, sensor, axes).smooth,
         words=monitor.aim.words(),
+        rule=replace(monitor.rule, clear_level=0.0),
     )
-
-
-def figures(lives: Sequence[Life]) -> dict[str, Any]:
-    """Over all bearings; one without an alarm at its end has no lead."""
-    return {
-        "alarmed": sum(life.lead_s is not None for life in lives),
-        "of": len(lives),
-        "median_lead_s": _median_lead(lives),
-        "cleared": sum(life.cleared for life in lives),
-        "watched_hours": sum(life.watched_h for life in lives),
-        "cleared_per_10_hours": _per_10_hours(lives),
-    }
 
 
 def controls(lives: Sequence[Life]) -> dict[str, dict[str, Any]]:
@@ -202,7 +170,7 @@ def controls(lives: Sequence[Life]) -> dict[str, dict[str, Any]]:
         for _ in range(DRAWS)
     ]
     return {
-        "always": over(lambda life: [(life.armed, None)]),
+        "always": over(lambda life: [(life.armed, None)] if life.armed < life.snapshots else []),
         "timer": best(
             TIMERS_S,
             lambda life, after_s: (
@@ -217,7 +185,13 @@ def controls(lives: Sequence[Life]) -> dict[str, dict[str, Any]]:
         ),
         "random": {
             key: float(np.mean([one[key] or 0.0 for one in drawn]))
-            for key in ("alarmed", "median_lead_s", "cleared", "cleared_per_10_hours")
+            for key in (
+                "alarmed",
+                "median_lead_s",
+                "cleared",
+                "cleared_per_10_hours",
+                "under_alarm_first_half",
+            )
         },
     }
 
@@ -233,9 +207,13 @@ def table(result: dict[str, Any]) -> str:
         ]
         for one in result["bearings"]
     ]
-    summary: list[list[Any]] = [["**Tocsin**", *_summary(result)]]
+    summary: list[list[Any]] = [["**Tocsin**", *_summary(result), result["us_per_row"]]]
+    peers = result.get("peers", {})
+    for name, peer in peers.items():
+        here = "not installed" if "missing" in peer else "here"
+        summary.append([f"{name}, {here}", *_summary(peer), peer.get("us_per_row")])
     summary += [
-        [f"control: {name}{_setting(control)}", *_summary(control)]
+        [f"control: {name}{_setting(control)}", *_summary(control), None]
         for name, control in result["controls"].items()
     ]
     intervals = result["intervals"]
@@ -244,15 +222,23 @@ def table(result: dict[str, Any]) -> str:
         [
             markdown(["bearing", "lead, min", "life, h", "cleared in first half", "averaged over"], rows),
             "",
-            markdown(["", "in alarm at the end", "median lead, min", "cleared per 10 h"], summary),
+            markdown(HEAD, summary),
             "",
-            f"{len(result['files'])} bearings, {shown(result['watched_hours'])} h of first halves after the lesson;"
-            f" {shown(result['us_per_row'])} us a snapshot. 95 % intervals over bearings (bootstrap): median lead"
+            f"{len(result['files'])} bearings, {shown(result['watched_hours'])} h of first halves after the"
+            " lesson. 95 % intervals over bearings (bootstrap): median lead"
             f" {within(None if lead is None else [each / 60 for each in lead], ' min')}, cleared per 10 h"
             f" {within(intervals['cleared_per_10_hours'])}. The lead is that of the alarm that lasts to the end;"
             " cleared are alarms of the first half of a life that ended again. An alarm that is always on has the"
-            " longest lead of all and none that cleared: these figures tell of an alarm's time and of its steadiness,"
-            " not of whether it looked.",
+            " longest lead of all and none that cleared, so beside it stands for how much of the first halves an"
+            " alarm stood: nobody knows when a bearing began to be ill, but at half of its life few would have it"
+            " so.",
+            "",
+            "Peers judge the logarithms of RMS and kurtosis of each axis, averaged over as many snapshots as"
+            " ours, through the alert rule of ours, at the one threshold that is best after the fact of those"
+            " whose alarms stand in first halves for no longer than ours. HalfSpaceTrees has a window no longer"
+            " than the lesson. Nothing that was published of these recordings is comparable: they were made for a"
+            " challenge to foretell the remaining life, which Tocsin does not try.",
+            *absent(peers),
             *(["", which(result["files"], result["left_out"])] if result["left_out"] else []),
         ]
     )
@@ -260,27 +246,22 @@ def table(result: dict[str, Any]) -> str:
 
 def plot(result: dict[str, Any], path: Path) -> None:
     leads = [Bar(one["name"], (one["lead_s"] or 0.0) / 60, "ours") for one in result["bearings"]]
-    medians = [Bar("Tocsin", (result["median_lead_s"] or 0.0) / 60, "ours")]
-    cleared = [Bar("Tocsin", result["cleared_per_10_hours"], "ours")]
-    for name, control in result["controls"].items():
-        medians.append(Bar(name, (control["median_lead_s"] or 0.0) / 60, "control"))
-        cleared.append(Bar(name, control["cleared_per_10_hours"], "control"))
-    bars(path, [("lead, min", leads), ("median lead, min", medians), ("cleared per 10 h", cleared)])
+    every = {"Tocsin": ("ours", result)}
+    every |= {name: ("peer", one) for name, one in result.get("peers", {}).items() if "missing" not in one}
+    every |= {name: ("control", one) for name, one in result["controls"].items()}
+    medians = [Bar(name, (one["median_lead_s"] or 0.0) / 60, kind) for name, (kind, one) in every.items()]
+    cleared = [Bar(name, one["cleared_per_10_hours"], kind) for name, (kind, one) in every.items()]
+    under = [
+        Bar(name, None if (share := one["under_alarm_first_half"]) is None else 100 * share, kind)
+        for name, (kind, one) in every.items()
+    ]
+    panels = [("lead, min", leads), ("median lead, min", medians), ("cleared per 10 h", cleared)]
+    bars(path, [*panels, ("first halves under an alarm, %", under)])
 
 
 def _brief(life: Life, starts: Sequence[int] | range) -> list[Alarm]:
     """Alarms of HOLD snapshots."""
     return [(start, start + HOLD if start + HOLD < life.snapshots else None) for start in sorted(starts)]
-
-
-def _median_lead(lives: Sequence[Life]) -> float:
-    """A bearing without an alarm at its end counts as a lead of nothing."""
-    return float(np.median([life.lead_s or 0.0 for life in lives]))
-
-
-def _per_10_hours(lives: Sequence[Life]) -> float:
-    hours = sum(life.watched_h for life in lives)
-    return HOURS * sum(life.cleared for life in lives) / hours if hours else float("nan")
 
 
 def _has_snapshots(file: Path) -> bool:
@@ -299,9 +280,12 @@ def _minutes(seconds: float | None) -> float | None:
 
 
 def _summary(one: dict[str, Any]) -> list[Any]:
-    alarmed = one["alarmed"]
+    if "missing" in one:
+        return [None] * 4
+    alarmed, under = one["alarmed"], one["under_alarm_first_half"]
     count = f"{alarmed:.3g}" if "of" not in one else f"{alarmed} of {one['of']}"
-    return [count, _minutes(one["median_lead_s"]), one["cleared_per_10_hours"]]
+    share = None if under is None else 100 * under
+    return [count, _minutes(one["median_lead_s"]), one["cleared_per_10_hours"], share]
 
 
 def _setting(control: dict[str, Any]) -> str:

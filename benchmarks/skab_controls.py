@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import MULTIVARIATE, tried
+from benchmarks.peers import MULTIVARIATE, averaged, over_lesson, tried
 from benchmarks.scores import changepoints, points
 from benchmarks.scores.points import Bools
 from benchmarks.skab_files import TRAIN, Recording
@@ -50,7 +50,9 @@ def peers(recordings: Sequence[Recording]) -> dict[str, dict[str, Any]]:
         if peer.missing:
             found[name] = {"missing": peer.missing}
             continue
-        ways = [_best(recordings, each) for each in (peer.scores, [_averaged(one) for one in peer.scores])]
+        ways = [
+            _best(recordings, each) for each in (peer.scores, [averaged(one, SPAN) for one in peer.scores])
+        ]
         found[name] = {**max(ways, key=lambda one: one["f1"]), "us_per_row": peer.us_per_row}
         found[name]["vus_pr"] = max(one["vus_pr"] for one in ways)
     return found
@@ -58,10 +60,7 @@ def peers(recordings: Sequence[Recording]) -> dict[str, dict[str, Any]]:
 
 def _best(recordings: Sequence[Recording], scores: Sequence[Doubles]) -> dict[str, Any]:
     """At the best threshold, in units of what the file's own lesson scored."""
-    scaled = []
-    for one in scores:
-        low, edge = np.quantile(one[TRAIN // 2 : TRAIN], (0.5, 0.99))  # some need a while to fill
-        scaled.append((one[REST] - low) / max(edge - low, 1e-9))
+    scaled = [over_lesson(one, TRAIN)[REST] for one in scores]
     edge = max(EDGES, key=lambda edge: _f1(recordings, [one >= edge for one in scaled]))
     said = [Said(one >= edge, one, one >= edge) for one in scaled]
     figures = Scored(recordings, said).figures()
@@ -99,15 +98,6 @@ def _moved(flags: Bools, random: np.random.Generator) -> Bools:
         first = int(random.integers(0, len(flags) - (stop - start) + 1))
         moved[first : first + stop - start] = True
     return moved
-
-
-def _averaged(scores: Doubles) -> Doubles:
-    """Means over the last 20 rows, of fewer at the start."""
-    sums = np.cumsum(np.concatenate([np.zeros(1), scores]))
-    stop = np.arange(1, len(scores) + 1)
-    start = np.maximum(0, stop - SPAN)
-    means: Doubles = (sums[stop] - sums[start]) / (stop - start)
-    return means
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
