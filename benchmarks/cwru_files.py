@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,12 @@ class Recording:
     values: NDArray[np.float32]  # (n,) g
     rate_hz: float
     shaft_hz: float
+
+    def windows(self, window_s: float) -> Iterator[NDArray[np.float32]]:
+        """Those that follow on each other without sharing a sample."""
+        length = round(window_s * self.rate_hz)
+        for start in range(0, len(self.values) - length + 1, length):
+            yield self.values[start : start + length]
 
 
 def read(path: Path, window_s: float) -> tuple[list[Recording], dict[str, str]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from benchmarks import cwru
+from benchmarks import cwru, cwru_peers
 from benchmarks.cwru_files import label
 from benchmarks.recordings import NoRecordings
 from models.bearing import Bearing
@@ -17,9 +19,9 @@ from tests.models.streams import noise
 RATE_HZ = 6400.0
 
 
-def record(folder: Path, name: str, fault: str = "", seconds: float = 4.5) -> None:
+def samples(fault: str, seconds: float, seed: int = 5) -> NDArray[np.float32]:
     """Noise, and a resonance that the named part rings."""
-    x = noise(round(seconds * RATE_HZ), 1, len(name))[:, 0].astype(np.float64)
+    x = noise(round(seconds * RATE_HZ), 1, seed)[:, 0].astype(np.float64)
     if fault:
         hz = Bearing(cwru.BALLS, cwru.BALL_M, cwru.PITCH_M, 0.0, 30.0).frequencies()[fault]
         late = 0.01 * noise(round(seconds * hz) + 9, 1, 7)[:, 0].astype(np.float64)
@@ -27,10 +29,14 @@ def record(folder: Path, name: str, fault: str = "", seconds: float = 4.5) -> No
         clock = np.arange(len(x)) / RATE_HZ
         since = clock - struck[np.maximum(np.searchsorted(struck, clock, side="right") - 1, 0)]
         x += 8 * np.exp(-since / 0.0007) * np.sin(2 * np.pi * 1900 * np.maximum(since, 0))
-    np.savez(folder / name, drive_end=x.astype(np.float32), rate_hz=RATE_HZ, rpm=1800)
+    return x.astype(np.float32)
 
 
-def run(path: Path) -> dict[str, object]:
+def record(folder: Path, name: str, fault: str = "", seconds: float = 4.5) -> None:
+    np.savez(folder / name, drive_end=samples(fault, seconds, len(name)), rate_hz=RATE_HZ, rpm=1800)
+
+
+def run(path: Path) -> dict[str, Any]:
     return cwru.run(argparse.Namespace(data=str(path), per_file=True))
 
 
@@ -54,9 +60,11 @@ def test_clear_faults_are_named_and_a_healthy_bearing_is_not(tmp_path: Path) -> 
     assert result["healthy"] == {"windows": 2, "named": 0}
     assert result["absent"] == {"windows": 30, "named": 0}
     assert result["windows"] == {"IR_1.npz": 2, "OR_1.npz": 2, "normal_1.npz": 2}
+    assert all((peer["coverage"], peer["accuracy"]) == (1.0, 1.0) for peer in result["peers"].values())
     page = cwru.table(result)
+    assert "| squared envelope, here | 100 | 100 | 4 | 4 | 0 of 2 |" in page
     assert "Run on: IR_1.npz, OR_1.npz, normal_1.npz; left out: B_short.npz (shorter than 2 s)." in page
-    assert "| **Tocsin**, speed of the shaft given | 100 | 100 | 4 | 4 | 0 of 2 |" in page
+    assert "| **Tocsin**, speed of the shaft given | 100 | 100 | 4 | 4 | 0 of 2 | 0 of 30 |" in page
 
 
 def test_a_fault_where_none_is_named_counts_against_coverage_alone(tmp_path: Path) -> None:
@@ -82,6 +90,35 @@ def test_controls_that_name_healthy_bearings_are_wrong_there_too() -> None:
     assert found["metronome"]["accuracy"] == 0.0  # ball, inner, outer, ball
     assert found["random"]["coverage"] == 0.5
     assert 0 < found["random"]["accuracy"] < 0.5
+
+
+def test_bearings_that_are_not_there_share_no_line_with_the_one_that_is() -> None:
+    orders = np.arange(1, 4)
+    there = np.array(list(Bearing(cwru.BALLS, cwru.BALL_M, cwru.PITCH_M, 0.0, 1.0).orders().values()))
+    for geometry in cwru.STRANGERS:
+        for line in Bearing(*geometry, 0.0, 1.0).orders().values():
+            ratios = orders[:, None, None] * line / (orders[:, None] * there)
+            assert (np.abs(ratios - 1) >= 0.04).all()
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("part", cwru.PARTS)
+def test_plain_envelope_analysis_finds_the_comb_of_a_clear_fault(part: str, whiten: bool) -> None:
+    bearing = Bearing(cwru.BALLS, cwru.BALL_M, cwru.PITCH_M, 0.0, 30.0)
+    amplitude, step_hz = cwru_peers.spectrum(samples(part, 2.0), RATE_HZ, whiten)
+    heights = cwru_peers.standing(amplitude, step_hz, bearing)
+    assert max(heights, key=lambda each: heights[each]) == part
+    amplitude, step_hz = cwru_peers.spectrum(samples("", 2.0), RATE_HZ, whiten)
+    assert max(cwru_peers.standing(amplitude, step_hz, bearing).values()) < heights[part] / 2
+
+
+def test_a_peer_names_as_many_windows_as_it_is_asked_to() -> None:
+    bearing = Bearing(cwru.BALLS, cwru.BALL_M, cwru.PITCH_M, 0.0, 30.0)
+    parts = ("outer race (BPFO)", "", "inner race (BPFI)")
+    windows = [(samples(part, 2.0), RATE_HZ, bearing, ()) for part in parts]
+    for peer in cwru_peers.heard(windows, cwru.PARTS, 2).values():
+        assert peer.parts == list(parts)
+    assert all(peer.parts == ["", "", ""] for peer in cwru_peers.heard(windows, cwru.PARTS, 0).values())
 
 
 def test_a_healthy_bearing_alone_has_no_coverage(tmp_path: Path) -> None:
