@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.road import Walk
-from models.mahalanobis import JUMP_MARGIN
+from models.mahalanobis import JUMP_MARGIN, Mahalanobis
 
 JUMP = 1  # of the Mahalanobis head's raw scores
 MARGIN = 1.5  # times the largest jump while learning
@@ -14,9 +14,10 @@ HOLD_S = 60.0  # after a change, none is told for so long
 
 
 def changes(walked: Walk) -> list[int]:
-    """The rows at which a change is told; none where too little was learned to judge jumps."""
+    """The rows at which a change is told; none where too little was learned to judge jumps, or where no head of
+    this kind judges."""
     baseline = walked.monitor.baseline
-    if baseline is None or len(walked.raw) <= JUMP:
+    if baseline is None or len(walked.raw) <= JUMP or walked.monitor.head.detector != Mahalanobis.detector:
         return []
     largest = baseline.learned.calibration.edges[JUMP] / JUMP_MARGIN
     return spaced(walked.times, walked.raw[JUMP] > MARGIN * largest)

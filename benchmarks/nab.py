@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +16,7 @@ from agent.budget import MARGIN
 from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
-from benchmarks import nab_controls, nab_peers
+from benchmarks import nab_controls, nab_peers, settings
 from benchmarks.drawing import Bar, bars, from_zero
 from benchmarks.nab_files import LABELS, Recording, read
 from benchmarks.nab_scores import WIDEST, alarm_figures, volume
@@ -56,6 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--splits", type=int, default=SPLITS, help="random halves for the transferred threshold"
     )
+    settings.add(parser)
     parser.add_argument("--no-peers", action="store_true", help="without the other libraries' detectors")
     parser.add_argument("--per-file", action="store_true", help="add a list of what happened in each file")
 
@@ -63,7 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     path = folder(arguments.data, "nab", [LABELS])
     recordings, weights, left_out = read(path)
-    walks = walk_all(recordings)
+    walks = walk_all(recordings, arguments.monitor.config)
     files = [recording.file for recording in recordings]
     rules = [replace(each.monitor.rule, clear_level=0.0) for each in walks]  # clears at 0.9 of the edge
     swept = sweep(recordings, [strangeness(each) for each in walks], rules, weights)
@@ -97,6 +99,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     found["controls"] = nab_controls.controls(recordings, swept.alarms[best["standard"]], weights)
     if not arguments.no_peers:
         found["peers"] = nab_peers.peers(recordings, weights)
+    found["monitor"] = arguments.monitor.text
     found["splits"] = arguments.splits
     found["files"] = [recording.name for recording in recordings]
     found["left_out"] = left_out
@@ -106,8 +109,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def walk_all(recordings: Sequence[Recording]) -> list[Walk]:
-    """Every file through a monitor of its own, learning from what NAB calls probation."""
+def walk_all(recordings: Sequence[Recording], config: MonitorConfig) -> list[Walk]:
+    """Every file through a monitor of its own."""
     total = sum(recording.file.rows for recording in recordings)
     done = 0
     walks = []
@@ -117,7 +120,7 @@ def walk_all(recordings: Sequence[Recording]) -> list[Walk]:
             def watch(rows: int, before: int = done, name: str = recording.name) -> None:
                 progress.tell(lambda: (before + rows) / total, lambda: name)
 
-            walks.append(walk_one(recording, watch))
+            walks.append(walk_one(recording, config, watch))
             done += recording.file.rows
     return walks
 
@@ -133,14 +136,11 @@ def strangeness(walked: Walk) -> Doubles:
     return highest
 
 
-def walk_one(recording: Recording, watch: Any = lambda rows: None) -> Walk:
-    """One file."""
-    config = MonitorConfig(
-        name="recording",
-        sensor="recording",
-        detector="level",
-        learn=Span(recording.file.probation, "rows"),
-    )
+def walk_one(recording: Recording, config: MonitorConfig, watch: Any = lambda rows: None) -> Walk:
+    """One file, with these settings but for its lesson, which is what NAB calls probation, and for the level bank
+    where no detector is asked for."""
+    detector = "level" if config.detector == "auto" else config.detector
+    config = msgspec.structs.replace(config, detector=detector, learn=Span(recording.file.probation, "rows"))
     return walk(
         recording.values.astype(np.float32)[:, None],
         recording.times,
@@ -179,10 +179,10 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         markdown(HEAD, rows),
         "",
-        f"{len(result['files'])} files. 95 % intervals over files (bootstrap, threshold kept): standard"
-        f" {within(intervals['standard'])}, low FP {within(intervals['low_fp'])}, low FN"
-        f" {within(intervals['low_fn'])}. Thresholds: {_thresholds(result['thresholds'])} times the reference"
-        " edge (`sensitivity: normal` is 1.5).",
+        f"{len(result['files'])} files{settings.told(result['monitor'])}. 95 % intervals over files (bootstrap,"
+        f" threshold kept): standard {within(intervals['standard'])}, low FP {within(intervals['low_fp'])}, low FN"
+        f" {within(intervals['low_fn'])}. Thresholds: {_thresholds(result['thresholds'])} times the reference edge"
+        " (`sensitivity: normal` is 1.5).",
         "",
         f"As it ships: {result['alarms']} alarms, {result['hits']} of {result['windows']} windows. False alarms an"
         " hour are those outside of windows; the delay is the median from a window's start; VUS-PR is pooled,"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -38,7 +39,7 @@ def command(name: str, argv: Sequence[str]) -> str:
                 next(rest, None)
             continue
         words.append(word)
-    return " ".join(["python -m benchmarks", name, "--data DIR", *words])
+    return " ".join(["python -m benchmarks", name, "--data DIR", *map(shlex.quote, words)])
 
 
 def _commit() -> str:

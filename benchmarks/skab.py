@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from agent.monitor_config import MonitorConfig
 from agent.progress import Progress
 from agent.quantities import Span
-from benchmarks import skab_controls
+from benchmarks import settings, skab_controls
 from benchmarks.changes import HOLD_S, MARGIN, changes
 from benchmarks.drawing import Bar, bars, from_zero
 from benchmarks.peers import absent
@@ -39,13 +40,14 @@ PUBLISHED_CHANGES = {"MSCRED": 32.4, "isolation forest": 26.2}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    settings.add(parser)
     parser.add_argument("--no-peers", action="store_true", help="without the other libraries' detectors")
     parser.add_argument("--per-file", action="store_true", help="add a list of what happened in each file")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     recordings, left_out = read(folder(arguments.data, "skab", PATTERNS))
-    walks = walk_all(recordings)
+    walks = walk_all(recordings, arguments.monitor.config)
     said = [said_of(one) for one in walks]
     ours = Scored(recordings, said)
     found = ours.figures()
@@ -56,6 +58,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if not arguments.no_peers:
         found["peers"] = skab_controls.peers(recordings)
     found["published"] = {"f1_far_mar": PUBLISHED, "changepoint_nab": PUBLISHED_CHANGES}
+    found["monitor"] = arguments.monitor.text
     found["files"] = [one.name for one in recordings]
     found["left_out"] = left_out
     if arguments.per_file:
@@ -63,9 +66,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def walk_all(recordings: Sequence[Recording]) -> list[Walk]:
-    """Every file through a monitor of its own, row by row, as live."""
-    config = MonitorConfig(name="recording", sensor="recording", learn=Span(TRAIN, "rows"))
+def walk_all(recordings: Sequence[Recording], config: MonitorConfig) -> list[Walk]:
+    """Every file through a monitor of its own, with these settings but for its lesson, row by row, as live."""
+    config = msgspec.structs.replace(config, learn=Span(TRAIN, "rows"))
     rate = round(rate_hz(recordings), 3)
     total, done, walks = sum(len(one.times) for one in recordings), 0, []
     with Progress("SKAB") as progress:
@@ -124,9 +127,10 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         markdown([*head, "µs a row"], rows),
         "",
-        f"{len(result['files'])} files. 95 % intervals over files (bootstrap): F1 {within(spread['f1'])}, FAR"
-        f" {within(spread['far'], ' %')}, MAR {within(spread['mar'], ' %')}, VUS-PR {within(spread['vus_pr'])},"
-        f" changepoint NAB {within(spread['nab_standard'])}, low FP {within(spread['nab_low_fp'])}.",
+        f"{len(result['files'])} files{settings.told(result['monitor'])}. 95 % intervals over files (bootstrap):"
+        f" F1 {within(spread['f1'])}, FAR {within(spread['far'], ' %')}, MAR {within(spread['mar'], ' %')}, VUS-PR"
+        f" {within(spread['vus_pr'])}, changepoint NAB {within(spread['nab_standard'])}, low FP"
+        f" {within(spread['nab_low_fp'])}.",
         "",
         "F1, FAR and MAR of the first row are of rows at or beyond the edge of normal (level 1), as other"
         " methods' are of rows beyond their threshold; an alert, which is what a person hears, outlasts them: the"

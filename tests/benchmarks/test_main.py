@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agent.monitor_config import MonitorConfig
 from benchmarks import __main__ as command
 from benchmarks import page
 from benchmarks.origin import command as told
 from benchmarks.recordings import NoRecordings, files, folder, which
+from benchmarks.settings import settings
 
 
 class Stub:
@@ -57,6 +60,22 @@ def test_figures_become_plain_json() -> None:
 def test_the_command_is_told_without_the_folders_of_the_machine() -> None:
     argv = ["--data", "somewhere", "--json=x.json", "--splits", "3", "--out", "docs/benchmarks"]
     assert told("nab", argv) == "python -m benchmarks nab --data DIR --splits 3"
+
+
+def test_settings_of_the_monitor_are_those_of_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    found = settings("{detector: knn, false_alarms: 1 per day}")
+    assert found.config.detector == "knn"
+    assert found.config.false_alarms_hz == pytest.approx(1 / 86_400)
+    assert settings("").config == MonitorConfig(name="recording", sensor="recording")
+    with pytest.raises(SystemExit):
+        command.main(["skab", "--data", "x", "--monitor", "{detector: nobody, windw: 3}"])
+    said = capsys.readouterr().err
+    assert "detector" in said
+    assert "windw is not a setting" in said
+    with pytest.raises(argparse.ArgumentTypeError, match="has no settings"):
+        settings("knn")
+    argv = ["--monitor", "detector: knn"]
+    assert told("skab", argv) == "python -m benchmarks skab --data DIR --monitor 'detector: knn'"
 
 
 def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,16 @@ def test_files_without_rows_after_the_lesson_are_left_out_and_said(
     assert "valve1/1.csv (no more than the 400 rows of a lesson)" in capsys.readouterr().err
 
 
+def test_other_settings_are_walked_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(tmp_path, 1)
+    asked = "{detector: knn, false_alarms: 1 per day}"
+    file = tmp_path / "found.json"
+    argv = ["skab", "--data", str(tmp_path), "--no-peers", "--json", str(file), "--monitor", asked]
+    assert command.main(argv) == 0
+    assert f"1 files, `{asked}`." in capsys.readouterr().out
+    assert json.loads(file.read_text())["emissions_per_file"] == 0  # it has no change head
+
+
 def test_files_without_anomalies_have_figures_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _write(tmp_path, 1)
     file = tmp_path / "valve1" / "0.csv"
