@@ -19,9 +19,10 @@ import jsonschema
 import pytest
 import yaml
 
+from agent.alerts import ABOUT
 from agent.cli import EXAMPLES, parser
 from agent.config import load_text
-from agent.messages import schemas
+from agent.messages import Topics, schemas
 from sensors import DRIVERS, check
 from tests.real import find
 
@@ -166,6 +167,13 @@ def test_every_payload_is_one(block: Block) -> None:
     payload = json.loads(block.text)
     if block.mark.startswith("payload: "):
         jsonschema.validate(payload, schemas()[block.mark.removeprefix("payload: ")])
+
+
+def test_every_topic_of_an_alert_is_in_the_table() -> None:
+    text = (ROOT / "docs/alerts.md").read_text("utf-8")
+    topics = Topics("<prefix>", "<device>")
+    for about in ABOUT:
+        assert f"| `{topics.alert('<monitor>', about)}` |" in text
 
 
 # Figures.
