@@ -203,7 +203,8 @@ class Daemon:
             },
         }
 
-    def _state(self, still: str) -> AgentState:
+    def _problems(self, still: str) -> list[str]:
+        """All that is not well."""
         connection = self._publisher.status
         problems = ["a thread died of the agent's own fault: see its log"] if self._crashed.is_set() else []
         problems += [f"{still} stands still"] if still else []
@@ -218,6 +219,10 @@ class Daemon:
         problems += [f"monitor {name}: {why}" for name, why in self._road.deaf.items()]
         governor = self._road.governor
         problems += governor.problems if governor is not None else ()
+        return problems
+
+    def _state(self, still: str) -> AgentState:
+        connection, governor, problems = self._publisher.status, self._road.governor, self._problems(still)
         return AgentState(
             time=messages.rfc3339(time.time()),
             device=self._config.device,
@@ -249,12 +254,12 @@ class Daemon:
         )
 
     def _say_state(self, still: str) -> None:
-        state = self._state(still)
         now = time.monotonic()
-        what = (state.health, tuple(state.problems), tuple(state.monitors.items()))
+        health = tuple((name, state.health) for name, state in list(self._road.states.items()))
+        what = (tuple(self._problems(still)), health)
         if what != self._said or now - self._said_at >= AGENT_STATE_S:
             self._said, self._said_at = what, now
-            self._publisher.retain(messages.agent_state(state, self._topics))
+            self._publisher.retain(messages.agent_state(self._state(still), self._topics))
 
     def _in_a_line(self) -> str:
         states = list(self._road.states.values())

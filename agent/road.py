@@ -36,6 +36,7 @@ from sensors.base import Sensor, SensorError
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.5  # longest a turn waits for readings
+STATES_S = 2.0  # between two looks at how all monitors stand, unless something happens
 SAVE_S = 3600.0  # between two saves of a streaming state: a few KB an hour
 SAVE_AGAIN_S = 60.0  # after a save that the disk refused
 MOST_UNSAVED = 10_000  # events kept in memory while the disk refuses them
@@ -83,6 +84,8 @@ class Road:
         self.governor = None if config.budgets is None else make_governor(config.budgets, inbox)
         self._plan_seq = outbox.last_seq("")  # of the latest change of plan
         self._spare_at = -math.inf  # when memory was given back for the sake of its budget
+        self._states_at = 0.0  # when to look again at how all monitors stand
+        self._newest: dict[str, tuple[object, ...]] = {}  # what was new of each at the latest look
         self._published: dict[str, tuple[float, tuple[object, ...]]] = {}
         self._saved_at, self._save_after = time.monotonic(), 0.0
         self._lean_at = math.inf  # when to give back what starting and learning needed
@@ -329,8 +332,14 @@ class Road:
         self._keep_evidence()
         if self.governor is not None:
             self._govern(self.governor, now)
+        due = last or now >= self._states_at
+        if due:
+            self._states_at = now + STATES_S
         for name in self._config.monitors:
-            self._state(name, now, last)
+            news = self._news(name)
+            if due or news != self._newest.get(name):
+                self._newest[name] = news
+                self._state(name, now, last)
         if now - self._saved_at >= SAVE_S:
             self._save(everything=True)
         elif now >= self._save_after and any(monitor.unsaved for monitor in self._monitors.values()):
@@ -411,6 +420,14 @@ class Road:
             return self._monitors[monitor].number()
         self._seqs[monitor] += 1
         return self._seqs[monitor]
+
+    def _news(self, name: str) -> tuple[object, ...]:
+        """What others should see at once: cheaper than to make a state that says the same as the one before."""
+        monitor, reader = self._monitors.get(name), self._readers[self._config.monitors[name].sensor]
+        of_reader = (reader.phase, reader.error, self._silence(name).problem)
+        if monitor is None:
+            return of_reader
+        return (*of_reader, monitor.armed, monitor.alert, monitor.ailing)
 
     def _state(self, name: str, now: float, last: bool) -> None:
         config = self._config.monitors[name]

@@ -25,6 +25,7 @@ MODULES = {
     "slow": "benchmarks.slow",
     "quantised": "benchmarks.quantised",
     "throughput": "benchmarks.throughput",
+    "governor": "benchmarks.governor",
 }
 
 

@@ -1,4 +1,4 @@
-"""A board that does not exist: how warm it gets, what it draws, how fast its clock is, and the days it is put through."""
+"""A board that does not exist: its heat, its power and its clock, and the days that it is put through."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ CORES = 4
 # Minutes from a step of load to its end: the time constant of a bare board in still air, as thermal tests of the
 # Raspberry Pi 4 show it (raspberrypi.com, "Thermal testing Raspberry Pi 4", 2019: some five minutes to throttle).
 TAU_S = 300.0
-THROTTLED, THROTTLE_C, RECOVERED_C = 0.6, 80.0, 75.0  # of the clock; where the firmware begins, and where it ends
+THROTTLED, THROTTLE_C, RECOVERED_C = (
+    0.6,
+    80.0,
+    75.0,
+)  # of the clock; where the firmware begins, and where it ends
 BROWN_OUT = 0.4  # of the clock: 600 of 1,500 MHz, what the firmware leaves while the supply is too weak
 BATTERY_WH = 50.0
 

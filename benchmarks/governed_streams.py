@@ -1,4 +1,4 @@
-"""What the monitors of a simulated day listen to: a motor that fails now and then, and the recordings, laid out over it."""
+"""What the monitors of a simulated day listen to: a motor that fails now and then, and recordings laid out over it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from agent.monitor_config import MonitorConfig
 from agent.quantities import SPAN, Span
 from benchmarks import nab_files, skab_files
-from benchmarks.pronostia import EVERY_S, LEARNED
 from benchmarks.pronostia import RATE_HZ as BEARING_HZ
+from benchmarks.pronostia_lives import EVERY_S, lesson
 from benchmarks.recordings import NoRecordings, files, folder
 from benchmarks.road import Arrays
 from models.features import Feature, Features
-from models.smoothing import fewest_rows
 from models.window import Array, Windows
 from sensors.base import Channel, Reading
 from sensors.machine import Fault, FaultKind
@@ -27,8 +26,10 @@ from sensors.synthetic import Synthetic
 
 START = 1_700_006_400.0  # Unix seconds of hour 0: a midnight
 DAY_S, HOUR_S = 86_400.0, 3600.0
-MOTOR_HZ, MOTOR_AXES, BLOCK_S = 1600.0, 2, 0.5
-SHIFT_S = 7200.0  # of the motor are made, and repeated: with the looks of each agent they never meet the same twice
+MOTOR_HZ, BLOCK_S = 1600.0, 0.5
+SHIFT_S = (
+    7200.0  # of the motor are made, and repeated: with the looks of each agent they never meet the same twice
+)
 LESSON_S, EVERY_FAULT_S = 180.0, 300.0
 KINDS: tuple[FaultKind, ...] = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner")
 SEVERITIES = (0.03, 0.06, 0.12, 0.3)
@@ -104,7 +105,13 @@ class Remembered:
             whole = not self.repeats_s or since % self.repeats_s > windows.length / MOTOR_HZ
             if not whole or key not in self.rows:
                 first = i * windows.hop
-                alone = Windows([time], windows.rows[first : first + windows.length], windows.length, windows.length, False)
+                alone = Windows(
+                    [time],
+                    windows.rows[first : first + windows.length],
+                    windows.length,
+                    windows.length,
+                    False,
+                )
                 before = process_time()
                 row = self.features.extract(alone)[0]
                 took_s = process_time() - before
@@ -129,7 +136,13 @@ def motor(hours: float) -> Stream:
         faults.append(Fault(kind, at_s=at, for_s=lasts_s, severity=severity))
         anomalies.append(Anomaly(at, at + lasts_s, f"{kind} {severity:g}, {lasts_s:g} s"))
     made = Synthetic(
-        rate_hz=MOTOR_HZ, axes=MOTOR_AXES, speed=0, start=0.0, duration_s=span_s, faults=faults, block_s=BLOCK_S
+        rate_hz=MOTOR_HZ,
+        axes=2,
+        speed=0,
+        start=0.0,
+        duration_s=span_s,
+        faults=faults,
+        block_s=BLOCK_S,
     )
     readings, at = [], 0.0
     with made:
@@ -146,15 +159,19 @@ def motor(hours: float) -> Stream:
 
 def pumps(data: str | None) -> list[Stream]:
     """SKAB's files one after the other over the day, each with a monitor that learns from its first 400 rows."""
-    recordings = skab_files.read(folder(data, "skab", skab_files.PATTERNS))
+    recordings, _ = skab_files.read(folder(data, "skab", skab_files.PATTERNS))
     found = []
     for i, recording in enumerate(recordings):
         slot = i * DAY_S / len(recordings)
         rows = len(recording.values)
         readings = [(slot + row + 1.0, recording.values[row : row + 1]) for row in range(rows)]
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], recording.anomaly.astype(int), [0])))).reshape(-1, 2)
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], recording.anomaly.astype(int), [0])))).reshape(
+            -1, 2
+        )
         anomalies = [
-            Anomaly(slot + a + 1.0, slot + b + 1.0, "anomaly") for a, b in edges.tolist() if a > skab_files.TRAIN
+            Anomaly(slot + a + 1.0, slot + b + 1.0, "anomaly")
+            for a, b in edges.tolist()
+            if a > skab_files.TRAIN
         ]
         sensor = Arrays(recording.channels, 1.0)
         sensor.name = recording.name
@@ -185,7 +202,7 @@ def bearings(data: str | None) -> list[Stream]:
             features="vibration",
             window=Span(length, "rows"),
             snapshots_s=EVERY_S,
-            learn=Span(max(int(LEARNED * count), fewest_rows(1)) * EVERY_S, "s"),
+            learn=Span(lesson(count) * EVERY_S, "s"),
             max_delay_s=BEARING_DELAY_S,
         )
         anomalies = (Anomaly(end - FAILING_S, end, "failing"),)
@@ -195,7 +212,7 @@ def bearings(data: str | None) -> list[Stream]:
 
 def slow(data: str | None) -> list[Stream]:
     """NAB's machines and services with a known cause, each drawn together into one day."""
-    recordings, _ = nab_files.read(folder(data, "nab", [nab_files.LABELS]))
+    recordings, _, _ = nab_files.read(folder(data, "nab", [nab_files.LABELS]))
     found = []
     for recording in recordings:
         if not recording.name.startswith(SLOW):
