@@ -32,7 +32,7 @@ class Script:
     words: str
     slower: float = 6.0  # than the core that this runs on: assumed of a Cortex-A72 at 1.5 GHz
     hours: float = 24.0
-    copies: int = 24  # machines like the motor, each with a monitor
+    copies: int = 40  # machines like the motor, each with a monitor
     room_c: Callable[[float], float] = lambda hour: 21.0
     rise_c: float = PI_4.rise_c
     others: Callable[[float], float] = lambda hour: 0.1  # cores that others use
@@ -41,8 +41,8 @@ class Script:
     supply_w: Callable[[float], float] = lambda hour: math.inf  # above which the supply gives way
     battery: bool = False
     limit_c: float | None = 75.0
-    cpu: float = 0.30  # cores
-    power_w: float = 0.25
+    cpu: float = 0.15  # cores
+    power_w: float = 0.12
     battery_h: float | None = None
 
 
@@ -59,7 +59,7 @@ SCRIPTS = (
     Script("cool", "a room of 21 Cel, nobody else on the board"),
     Script(
         "hot",
-        "a cabinet of 25 to 43 Cel, others use up to half a core at noon; the limit is 70 Cel",
+        "a cabinet of 25 to 43 Cel, others use up to half a core at noon; the limit is 72 Cel",
         room_c=_noon(25.0, 43.0),
         others=_noon(0.0, 0.5),
         limit_c=72.0,
@@ -74,8 +74,8 @@ SCRIPTS = (
     ),
     Script(
         "brown-out",
-        "from 6 to 18 h a supply that gives way above 3.15 W",
-        supply_w=_while(6.0, 18.0, 3.15, math.inf),
+        "from 6 to 18 h a supply that gives way above 3.05 W",
+        supply_w=_while(6.0, 18.0, 3.05, math.inf),
         others=lambda hour: 0.0,
     ),
     Script(
@@ -85,7 +85,8 @@ SCRIPTS = (
         battery_h=16.0,
         others=lambda hour: 0.0,
         hours=16.0,
-        power_w=0.4,
+        power_w=0.3,
+        cpu=0.3,
     ),
     Script(
         "neighbour",
@@ -101,6 +102,8 @@ SCRIPTS = (
         slower=10.0,
         copies=64,
         hours=6.0,
+        cpu=0.5,
+        power_w=0.5,
     ),
 )
 

@@ -26,13 +26,13 @@ from sensors.synthetic import Synthetic
 
 START = 1_700_006_400.0  # Unix seconds of hour 0: a midnight
 DAY_S, HOUR_S = 86_400.0, 3600.0
-MOTOR_HZ, BLOCK_S = 1600.0, 0.5
+MOTOR_HZ, BLOCK_S = 3200.0, 0.5
 SHIFT_S = (
     7200.0  # of the motor are made, and repeated: with the looks of each agent they never meet the same twice
 )
 LESSON_S, EVERY_FAULT_S = 180.0, 300.0
 KINDS: tuple[FaultKind, ...] = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner")
-SEVERITIES = (0.03, 0.06, 0.12, 0.3)
+SEVERITIES = (0.01, 0.02, 0.05, 0.2)
 LASTS_S = (150.0, 60.0, 90.0, 30.0)
 MOTOR_DELAY_S, SKAB_DELAY_S, BEARING_DELAY_S, SLOW_DELAY_S = 60.0, 60.0, 1800.0, 60.0
 SLOW = "realKnownCause/"
