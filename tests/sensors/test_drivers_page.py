@@ -52,7 +52,7 @@ def test_every_count_is_explained() -> None:
 
 
 def test_the_driver_in_twenty_lines_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, registration = blocks("python")
+    code, registration, suite = blocks("python")
     body = [line for line in code.partition("class ")[2].splitlines() if line.strip()]
     assert len(body) <= 20
     module = types.ModuleType("sensors.onewire")
@@ -60,6 +60,7 @@ def test_the_driver_in_twenty_lines_works(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("sensors.registry.DRIVERS", dict(DRIVERS))
     exec(code, module.__dict__)
     exec(registration, {"DRIVERS": sys.modules["sensors.registry"].DRIVERS})
+    exec(suite, {})
 
     assert [p.path for p in check("onewire", {"rate_hz": "1 parsec"})] == ["device", "rate_hz"]
     sensor = create(

@@ -9,30 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors import Clock, Reading, Sensor, create
-
-
-class PushedClock(Clock):
-    """Time passes only when somebody waits."""
-
-    def __init__(self, start: float = 1_700_000_000.0) -> None:
-        self.unix = start
-        self.seconds = 1000.0
-        self.waits: list[float] = []
-
-    def now(self) -> float:
-        return self.unix
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def wait(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.push(seconds)
-
-    def push(self, seconds: float) -> None:
-        self.unix += seconds
-        self.seconds += seconds
-
+from sensors.contract import PushedClock as PushedClock
 
 # as the kernel writes them: proc(5), Documentation/driver-api/thermal, admin-guide/pm/cpufreq, accounting/psi
 BOARD = {
@@ -67,15 +44,6 @@ def make_csv(path: Path, rows: int = 50) -> Path:
     lines += [f"2024-03-01T12:{i // 60:02d}:{i % 60:02d}Z,{20 + i % 7},{i / 8}" for i in range(rows)]
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def make_options(driver: str, folder: Path) -> dict[str, object]:
-    """Options with which a driver works in an empty folder."""
-    if driver == "recording":
-        return {"file": str(make_csv(folder / "machine.csv"))}
-    if driver == "host":
-        return {"root": str(make_board(folder / "board", BOARD))}
-    return {"duration_s": 3} if driver == "synthetic" else {}
 
 
 def make(driver: str, options: Mapping[str, object], clock: Clock | None = None) -> Sensor:
