@@ -17,6 +17,7 @@ from sensors.values import Problem, convert, named_fields, show_type, unknown_na
 
 DRIVERS: dict[str, str] = {
     "host": "sensors.host:Host",
+    "modbus": "sensors.modbus:Modbus",
     "recording": "sensors.recording:Recording",
     "synthetic": "sensors.synthetic:Synthetic",
 }
