@@ -143,8 +143,12 @@ class PolledSensor(Sensor):
     _anchor: tuple[int, float] = (0, -1e300)  # a tick, and its time
 
     @abstractmethod
-    def sample(self) -> tuple[float, ...]:
-        """One value per channel, NaN where unknown. Raises OSError or SensorError."""
+    def sample(self) -> tuple[float, ...] | None:
+        """One value per channel, NaN where unknown; None for nothing at this tick. Raises OSError or SensorError."""
+
+    def pass_time(self, seconds: float) -> None:
+        """Until the next tick; for a source that must be listened to meanwhile."""
+        self.clock.wait(seconds)
 
     def open(self) -> None:
         self._first_tick = self.clock.monotonic()
@@ -155,10 +159,10 @@ class PolledSensor(Sensor):
             raise self.error("read before open")
         wait = self._first_tick + self._ticks / self.rate_hz - self.clock.monotonic()
         if wait > timeout:
-            self.clock.wait(max(0.0, timeout))
+            self.pass_time(max(0.0, timeout))
             return None
         if wait > 0.0:
-            self.clock.wait(wait)
+            self.pass_time(wait)
         late = int(max(0.0, -wait) * self.rate_hz)  # whole ticks gone by
         self.missed += late
         self._ticks += late + 1
@@ -167,6 +171,8 @@ class PolledSensor(Sensor):
             sample = self.sample()
         except OSError as error:
             raise self.error(str(error)) from error
+        if sample is None:
+            return None
         return Reading(self.name, taken, self.rate_hz, np.array([sample], dtype=np.float32))
 
     def _even(self, taken: float) -> float:

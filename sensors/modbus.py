@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from sensors.base import AtLeast, Channel, OptionError, PolledSensor, Positive
+from sensors.cells import check_names
 from sensors.json_path import LARGEST
 from sensors.modbus_bus import Bus, NoAnswer, Wire, join, leave
 from sensors.modbus_registers import MOST_REGISTERS, Block, Register, plan
@@ -61,13 +62,16 @@ class Modbus(PolledSensor):
             raise OptionError("port", port, "give either port or host")
         if not (1 <= unit_id <= LAST_UNIT or (host and unit_id in (0, 255))):
             raise OptionError("unit_id", unit_id, f"must be 1 to {LAST_UNIT}, or, with host, also 0 or 255")
-        if not registers:
-            raise OptionError("registers", registers, "is empty: say what to read")
+        check_names("registers", [register.name for register in registers])
         if most_registers > MOST_REGISTERS:
             raise OptionError(
                 "most_registers", most_registers, f"must be at most {MOST_REGISTERS}, as the standard"
             )
-        self._check_registers(registers, most_registers)
+        for register in registers:
+            if register.size > most_registers:
+                raise OptionError(
+                    "most_registers", most_registers, f"{register.name} takes {register.size} registers"
+                )
         self.channels = tuple(Channel(register.name, register.unit) for register in registers)
         self.rate_hz = rate_hz
         self.skipped: Counter[str] = Counter()
@@ -78,17 +82,6 @@ class Modbus(PolledSensor):
         self._blocks = plan(registers, bridge, most_registers)
         self._bus: Bus | None = None
         self._answers = False  # since it was opened
-
-    @staticmethod
-    def _check_registers(registers: Sequence[Register], most: int) -> None:
-        names = [register.name for register in registers]
-        for i, register in enumerate(registers):
-            if register.name in names[:i]:
-                raise OptionError(
-                    f"registers[{i}].name", register.name, "is the name of another register too"
-                )
-            if register.size > most:
-                raise OptionError("most_registers", most, f"{register.name} takes {register.size} registers")
 
     def open(self) -> None:
         self.close()

@@ -16,9 +16,11 @@ from sensors.base import OptionError, Sensor
 from sensors.values import Problem, convert, named_fields, show_type, unknown_names
 
 DRIVERS: dict[str, str] = {
+    "exec": "sensors.exec_lines:ExecLines",
     "host": "sensors.host:Host",
     "modbus": "sensors.modbus:Modbus",
     "recording": "sensors.recording:Recording",
+    "serial": "sensors.serial_lines:SerialLines",
     "synthetic": "sensors.synthetic:Synthetic",
 }
 

@@ -86,6 +86,7 @@ class Peer:
             self.port = self._server.transport.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
+        await asyncio.sleep(0.01)  # asyncio forgets the socket of a connection that is being accepted
         await self._server.shutdown()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:

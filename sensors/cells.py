@@ -1,0 +1,86 @@
+"""What lines and documents hold, cell by cell: figures, times, and where in JSON they stand."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from sensors.base import OptionError
+from sensors.json_path import LARGEST, compile_path, figure, parse
+from sensors.times import Form, find_form, parse_one
+
+EARLIEST_S = 946_684_800.0  # the year 2000: a clock that says an earlier time was never set
+
+
+def number(cell: object, skipped: Counter[str]) -> float:
+    """The figure in a cell; NaN, and counted, where there is none. None and an empty text are a missing one."""
+    if cell is None or cell == "":
+        skipped["missing_values"] += 1
+        return math.nan
+    try:
+        return figure(cell)
+    except ValueError:
+        skipped["not_a_number"] += 1
+        return math.nan
+
+
+def scaled(number: float, scale: float, offset: float, skipped: Counter[str]) -> float:
+    """A number as a sample; NaN, and counted, where it does not fit one."""
+    sample = number * scale + offset
+    if abs(sample) > LARGEST:
+        skipped["too_large"] += 1
+        return math.nan
+    return sample
+
+
+class Times:
+    """Reads the times of a source, in one form. What `auto` means is found from the first."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+
+    def read(self, cell: object) -> float:
+        """Unix seconds; without a zone it is UTC. Raises ValueError."""
+        text = cell if isinstance(cell, str) else repr(cell) if isinstance(cell, (int, float)) else ""
+        form = find_form([text]) if self._form == "auto" else self._form
+        time = parse_one(text, form)
+        if time < EARLIEST_S:
+            raise ValueError(f"{text} is before the year 2000")
+        self._form = form
+        return time
+
+
+def in_documents(places: Sequence[tuple[str, str]]) -> Callable[[str | bytes], list[object]]:
+    """What finds the cells of a JSON document, given the option and the path of each; None where there is nothing.
+
+    Raises OptionError. What is returned raises ValueError for what is no JSON.
+    """
+    finders = []
+    for option, path in places:
+        try:
+            finders.append(compile_path(path))
+        except ValueError as error:
+            raise OptionError(option, path, str(error)) from None
+
+    def cells(text: str | bytes) -> list[object]:
+        document = parse(text)
+        return [_found(find, document) for find in finders]
+
+    return cells
+
+
+def check_names(option: str, names: Sequence[str]) -> None:
+    """There is a channel, and no two have one name. Raises OptionError."""
+    if not names:
+        raise OptionError(option, [], "is empty: say what to read")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise OptionError(f"{option}[{i}].name", name, "is given twice: channels have names of their own")
+
+
+def _found(find: Callable[[object], object], document: object) -> object:
+    try:
+        return find(document)
+    except LookupError:
+        return None
