@@ -18,6 +18,7 @@ from sensors.values import Problem, convert, named_fields, show_type, unknown_na
 DRIVERS: dict[str, str] = {
     "exec": "sensors.exec_lines:ExecLines",
     "host": "sensors.host:Host",
+    "http": "sensors.http:Http",
     "modbus": "sensors.modbus:Modbus",
     "recording": "sensors.recording:Recording",
     "serial": "sensors.serial_lines:SerialLines",
