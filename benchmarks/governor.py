@@ -34,7 +34,9 @@ from models.window import Windower
 HELP = (
     "The governor on simulated days of a board: CPU, recall and delay beside a fixed rate and the naive rule."
 )
-WALKED = "The real inbox, monitors and governor on a simulated board; budgets as each day has them, all else at its default."
+WALKED = (
+    "The real inbox, monitors and governor on a simulated board; budgets by the day, all else at its default."
+)
 POLICIES: tuple[Policy, ...] = ("fixed", "naive", "governed")
 DECISIONS = 300
 
@@ -309,10 +311,10 @@ def table(result: dict[str, Any]) -> str:
             others,
         ),
         f"Deciding for 256 monitors takes {shown(cost['decide_256_us'])} us, once in {DECIDE_S:g} s; making the menu"
-        f" that it chooses from {shown(cost['menu_256_us'])} us, when a monitor has learned. With ten monitors of vibration,"
-        f" looks at the board included, it is {100 * cost['share_of_agent_at_10']:.2g} % of the agent's CPU time. Of"
-        f" the motor's faults that the whole model hears, {100 * result['hears']['sentinel']:.0f} % stir the sentinel and"
-        f" {100 * result['hears']['lite']:.0f} % show in a single window.",
+        f" that it chooses from {shown(cost['menu_256_us'])} us, when a monitor has learned. With ten monitors of"
+        f" vibration, looks at the board included, it is {100 * cost['share_of_agent_at_10']:.2g} % of the agent's CPU time. Of"
+        f" the motor's faults that the whole model hears, {100 * result['hears']['sentinel']:.0f} % stir the sentinel"
+        f" and {100 * result['hears']['lite']:.0f} % show in a single window.",
         "Measured: CPU time of every call of inbox, monitors and governor, on this core, of features once for each"
         " window. Modelled: that the board is 6 (crowd: 10) times slower, its heat (8.5 K/W, 300 s), power, clock and"
         " supply.",
