@@ -97,8 +97,8 @@ def _numbers(stored: NDArray[Any], each: Format) -> NDArray[Any]:
     width = 8 * stored.dtype.itemsize
     native = stored.astype(stored.dtype.newbyteorder("="))
     if each.bits < width:
-        # Up until the topmost bit of the number is the topmost of all, and down again: what else the storage holds falls
-        # off at both ends, and the sign is drawn along.
+        # Up until the topmost bit of the number is the topmost of all, and down again: what else the storage holds
+        # falls off at both ends, and the sign is drawn along.
         np.left_shift(native, width - each.bits - each.shift, out=native)
         np.right_shift(native, width - each.bits, out=native)
     if each.kind == "f":

@@ -19,10 +19,12 @@ DRIVERS: dict[str, str] = {
     "exec": "sensors.exec_lines:ExecLines",
     "host": "sensors.host:Host",
     "http": "sensors.http:Http",
+    "iio": "sensors.iio:Iio",
     "modbus": "sensors.modbus:Modbus",
     "recording": "sensors.recording:Recording",
     "serial": "sensors.serial_lines:SerialLines",
     "synthetic": "sensors.synthetic:Synthetic",
+    "sysfs": "sensors.sysfs:Sysfs",
 }
 
 

@@ -67,17 +67,18 @@ def test_one_element_of_any_format_is_what_its_bits_say(data: st.DataObject | No
     stride = frames.size_bytes  # the kernel's mask for sizes that are no powers of two may leave a hole
     (found,) = frames.decode(raw)
     expected = [
-        [slowly(text, raw[row * stride + i * width :][:width]) for i in range(found.shape[1])] for row in range(3)
+        [slowly(text, raw[row * stride + i * width :][:width]) for i in range(found.shape[1])]
+        for row in range(3)
     ]
     np.testing.assert_array_equal(found.astype(object), np.array(expected, object))
 
 
 @given(st.data(), st.lists(formats(natural=True), min_size=1, max_size=6))
 def test_elements_lie_where_the_kernel_puts_them(data: st.DataObject, texts: list[str]) -> None:
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     for text in texts:
-        storage, _, repeat = text.partition("/")[2].partition(">>")[0].partition("X")
-        sizes.append((int(storage) // 8, int(repeat or 1)))
+        storage, _, times = text.partition("/")[2].partition(">>")[0].partition("X")
+        sizes.append((int(storage) // 8, int(times or 1)))
     end, places = 0, []
     for width, repeat in sizes:
         places.append(aligned(end, width * repeat))
@@ -106,7 +107,9 @@ def test_the_examples_of_the_documentation() -> None:
     assert Frames([every[0], every[3]]).offsets == (0, 8)
     assert Frames([every[0], every[3]]).size_bytes == 16
     # sysfs-bus-iio: "s48/64>>2 will be a signed 48 bit integer stored in a 64 bit location"
-    (found,) = Frames([Format.parse("be:s48/64>>2")]).decode((-5 << 2 & 2**50 - 1 | 3 << 60).to_bytes(8, "big"))
+    (found,) = Frames([Format.parse("be:s48/64>>2")]).decode(
+        (-5 << 2 & 2**50 - 1 | 3 << 60).to_bytes(8, "big")
+    )
     assert found.tolist() == [[-5]]
 
 
@@ -125,7 +128,17 @@ def test_a_time_keeps_every_nanosecond() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "le:s16", "xe:s16/16>>0", "le:q16/16", "le:s17/16", "le:s12/16>>5", "le:s8/12", "le:s64/128", "le:f24/32"],
+    [
+        "",
+        "le:s16",
+        "xe:s16/16>>0",
+        "le:q16/16",
+        "le:s17/16",
+        "le:s12/16>>5",
+        "le:s8/12",
+        "le:s64/128",
+        "le:f24/32",
+    ],
 )
 def test_what_the_documentation_does_not_know_is_refused(text: str) -> None:
     with pytest.raises(ValueError):

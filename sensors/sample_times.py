@@ -1,0 +1,130 @@
+"""Times of samples that come in blocks: by the stamps their source gave them, or by when they arrived."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensors.base import Clock
+
+SAME_PERIOD = (
+    0.1  # a block whose own period is so near to the one told has the sensor's; another has holes in it
+)
+LATE = 1.5  # periods: a longer step may leave a sample out
+STEP_S = 1e-3  # a clock that is off by more was set, and not merely slewed
+# the clocks of /sys/bus/iio/devices/iio:deviceX/current_timestamp_clock; None is Unix time already
+CLOCKS: dict[str, int | None] = {
+    "realtime": None,
+    "realtime_coarse": None,
+    "monotonic": time.CLOCK_MONOTONIC,
+    "monotonic_coarse": time.CLOCK_MONOTONIC,
+    "monotonic_raw": time.CLOCK_MONOTONIC_RAW,
+    "boottime": time.CLOCK_BOOTTIME,
+    "tai": time.CLOCK_TAI,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Samples first..stop of a block, evenly spaced; `lost` are missing before them."""
+
+    first: int
+    stop: int
+    time: float  # Unix seconds of the first
+    lost: int = 0
+
+
+class Epoch:
+    """What to add to the stamps of one of the kernel's clocks to get Unix seconds. Raises KeyError for a clock that is
+    not one of CLOCKS."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._id = CLOCKS[name]
+        self._clock = clock
+        self._offset_s = 0.0
+
+    def offset_s(self) -> float:
+        """The same from call to call until this computer's clock has been set: no jitter comes into the times."""
+        if self._id is not None:
+            monotonic = self._id == time.CLOCK_MONOTONIC
+            there = self._clock.monotonic() if monotonic else time.clock_gettime(self._id)
+            offset = self._clock.now() - there
+            if abs(offset - self._offset_s) > STEP_S:
+                self._offset_s = offset
+        return self._offset_s
+
+
+class Stamped:
+    """Cuts blocks where samples are missing between stamps, or a clock was set back."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._usual_ns = 1e9 / rate_hz
+        self._newest: int | None = None  # stamp of the latest sample
+
+    def runs(self, stamps_ns: NDArray[np.int64], offset_s: float) -> list[Run]:
+        """Of one block. `stamps_ns` are those of its samples, `offset_s` makes Unix seconds of them."""
+        before = stamps_ns[0] - round(self._usual_ns) if self._newest is None else self._newest
+        steps = np.diff(stamps_ns, prepend=before)
+        self._newest = int(stamps_ns[-1])
+        period = float(np.median(steps))
+        if not abs(period / self._usual_ns - 1) < SAME_PERIOD:
+            period = self._usual_ns
+        lost: dict[int, int] = {0: 0}
+        if steps.min() <= 0 or steps.max() > LATE * period:
+            odd = np.flatnonzero((steps <= 0) | (steps > LATE * period)).tolist()
+            lost |= {i: missing for i in odd if (missing := _missing(steps, i, period)) or steps[i] <= 0}
+        found = []
+        for first, stop in zip(lost, [*list(lost)[1:], len(stamps_ns)], strict=True):
+            inside = stamps_ns[first:stop]
+            # the middle is the same for jitter to either side; the first stamp alone would carry its own
+            middle = float(np.mean(inside - inside[0])) - (stop - first - 1) / 2 * period
+            start = (int(inside[0]) + middle) / 1e9 + offset_s
+            found.append(Run(first, stop, start, lost[first]))
+        return found
+
+
+class Arrivals:
+    """A line through the arrivals of blocks that have been read to their end, from a source with a clock of its own.
+
+    The newest sample of such a block is less than a period old; half a period is assumed. The line follows slowly, so
+    that the phase at which blocks happen to be read does not shake the times.
+    """
+
+    FOLLOW, TURN = (
+        0.1,
+        0.01,
+    )  # of an error: how much the line moves, and how much of that its slope; damping 0.5
+    LOST_PERIODS, LOST_S = 4.0, 0.02  # an error of both is no jitter: samples were lost, or a clock was set
+
+    def __init__(self, rate_hz: float) -> None:
+        self._period = self._usual = 1 / rate_hz
+        self._next = math.nan  # time of the sample to come
+
+    def run(self, rows: int, arrived: float) -> Run:
+        """The block's time, and how many samples were lost before it by their count."""
+        due = self._next + (rows - 1) * self._period
+        error = arrived - self._period / 2 - due
+        lost = 0
+        if not abs(error) <= max(self.LOST_PERIODS * self._period, self.LOST_S):
+            lost = round(error / self._period) if error > 0 else 0
+            self._next = arrived - (rows - 0.5) * self._period
+        else:
+            self._next += self.FOLLOW * error
+            slope = self._period + self.TURN * error / rows
+            self._period = min(max(slope, (1 - SAME_PERIOD) * self._usual), (1 + SAME_PERIOD) * self._usual)
+        start = self._next
+        self._next += rows * self._period
+        return Run(0, rows, start, lost)
+
+
+def _missing(steps: NDArray[np.int64], i: int, period: float) -> int:
+    """How many samples a step leaves out. One that was stamped late, before one that was not, leaves out none."""
+    if steps[i] <= 0:
+        return 0
+    if i + 1 < len(steps) and 0 < steps[i + 1] <= LATE * period:
+        return max(0, round(float(steps[i] + steps[i + 1]) / period) - 2)
+    return round(float(steps[i]) / period) - 1
