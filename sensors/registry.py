@@ -16,6 +16,7 @@ from sensors.base import OptionError, Sensor
 from sensors.values import Problem, convert, named_fields, show_type, unknown_names
 
 DRIVERS: dict[str, str] = {
+    "adxl345": "sensors.adxl345:Adxl345",
     "exec": "sensors.exec_lines:ExecLines",
     "host": "sensors.host:Host",
     "http": "sensors.http:Http",

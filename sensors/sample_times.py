@@ -104,13 +104,13 @@ class Arrivals:
         self._period = self._usual = 1 / rate_hz
         self._next = math.nan  # time of the sample to come
 
-    def run(self, rows: int, arrived: float) -> Run:
-        """The block's time, and how many samples were lost before it by their count."""
+    def run(self, rows: int, arrived: float, *, broken: bool = False) -> Run:
+        """The block's time, and how many samples were lost before it by their count; `broken`: some were."""
         due = self._next + (rows - 1) * self._period
         error = arrived - self._period / 2 - due
         lost = 0
-        if not abs(error) <= max(self.LOST_PERIODS * self._period, self.LOST_S):
-            lost = round(error / self._period) if error > 0 else 0
+        if broken or not abs(error) <= max(self.LOST_PERIODS * self._period, self.LOST_S):
+            lost = max(int(broken), round(error / self._period) if error > 0 else 0)
             self._next = arrived - (rows - 0.5) * self._period
         else:
             self._next += self.FOLLOW * error

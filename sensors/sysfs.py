@@ -116,7 +116,10 @@ class Entry:
     @property
     def _usual(self) -> tuple[str, float]:
         if self.thermal is not None or self.w1 is not None:
-            return "Cel", 1e-3  # Documentation/driver-api/thermal/sysfs-api.rst, Documentation/w1/slaves/w1_therm.rst
+            return (
+                "Cel",
+                1e-3,
+            )  # Documentation/driver-api/thermal/sysfs-api.rst, Documentation/w1/slaves/w1_therm.rst
         begins = re.match(r"[a-z]*", self.item or "")
         known = HWMON if self.hwmon is not None else POWER_SUPPLY
         return known.get(begins[0] if begins else "", ("1", 1.0))
@@ -143,7 +146,9 @@ class Sysfs(PolledSensor):
         names = [channel.name for channel in self.channels]
         for i, name in enumerate(names):
             if name in names[:i]:
-                raise OptionError(f"channels[{i}].name", name, "is the name of another channel too: give it one")
+                raise OptionError(
+                    f"channels[{i}].name", name, "is the name of another channel too: give it one"
+                )
         self.skipped: dict[str, int] = {}
         self._entries = tuple(channels)
         self._files: dict[int, Path] = {}  # found so far
@@ -233,7 +238,9 @@ def _called(folder: Path, pattern: str, file: str, name: str) -> Path:
         return names[name][0]
     if name in names:
         told = ", ".join(str(path) for path in names[name])
-        raise FileNotFoundError(f"{len(names[name])} are called {name}: {told}: give the path of one, with * for numbers")
+        raise FileNotFoundError(
+            f"{len(names[name])} are called {name}: {told}: give the path of one, with * for numbers"
+        )
     raise FileNotFoundError(f"{folder} has no {name}: there are {', '.join(names) or 'none'}")
 
 
