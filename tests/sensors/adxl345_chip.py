@@ -33,7 +33,7 @@ class Chip:
 
     @property
     def rate_hz(self) -> float:
-        return RATES[self.registers[0x2C] & 0xF] * (1 + self.faster)
+        return float(RATES[self.registers[0x2C] & 0xF] * (1 + self.faster))
 
     def read(self, register: int, count: int) -> list[int]:
         self._measure()
