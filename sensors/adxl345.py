@@ -255,6 +255,7 @@ class Adxl345(Sensor):
             errno.EACCES: f"may not be opened: put the agent's user into the group {'spi' if self._spi else 'i2c'}",
             errno.EREMOTEIO: "nobody answers: check wires and address",
             errno.ENXIO: "nobody answers: check wires and address",
+            errno.ENODEV: "nobody answers: check wires and address",
             errno.EBUSY: "a driver of the kernel has it: use the driver iio",
         }
         return f"{self._where}: {words.get(error.errno or 0, error.strerror)}"

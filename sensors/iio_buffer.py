@@ -70,14 +70,7 @@ class Buffer:
         self.frames = Frames([element.format for element in self.elements])
         self._most = length * self.frames.size_bytes
         self._discard()
-        try:
-            write(self._folder / "enable", "1")
-        except SensorError as error:
-            told = ", ".join(name for name in names if name != TIMESTAMP)
-            raise SensorError(
-                f"{error}: {self.device.folder.name} does not fill its buffer with {told} together, or not at"
-                " this trigger: name fewer channels, or another trigger"
-            ) from error
+        self._together(self._folder / "enable", names)
 
     def read(self, timeout: float) -> bytes | None:
         """All frames that are there once a block is full, or `timeout` has passed; None where there are none. Raises
@@ -132,8 +125,21 @@ class Buffer:
             if name not in names:
                 write(self._scan / f"in_{name}_en", "0")
         for name in names:
-            write(self._scan / f"in_{name}_en", "1")
+            self._together(self._scan / f"in_{name}_en", names)
         return names
+
+    def _together(self, path: Path, names: Sequence[str]) -> None:
+        """Switch on what a device's driver may refuse, because it cannot do it with the rest."""
+        try:
+            write(path, "1")
+        except SensorError as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EINVAL:
+                raise
+            told = ", ".join(name for name in names if name != TIMESTAMP)
+            raise SensorError(
+                f"{error}: {self.device.folder.name} does not fill its buffer with {told} at once, or not at this"
+                " trigger: name fewer channels, or another trigger"
+            ) from error
 
     def _element(self, name: str) -> Element:
         path = self._scan / f"in_{name}_type"

@@ -15,6 +15,11 @@ SAME_PERIOD = (
     0.1  # a block whose own period is so near to the one told has the sensor's; another has holes in it
 )
 LATE = 1.5  # periods: a longer step may leave a sample out
+HOLE = 0.55  # periods that a sample is late: a sample is missing, as far as is known yet
+FEW_STEPS, MANY_STEPS = 50, 2000  # from which the source's own period is known; more are not remembered
+FORGET = (
+    0.9  # of the lateness, from sample to sample: a period that is 3 % off adds up to a third of a sample
+)
 STEP_S = 1e-3  # a clock that is off by more was set, and not merely slewed
 # the clocks of /sys/bus/iio/devices/iio:deviceX/current_timestamp_clock; None is Unix time already
 CLOCKS: dict[str, int | None] = {
@@ -62,29 +67,55 @@ class Stamped:
     """Cuts blocks where samples are missing between stamps, or a clock was set back."""
 
     def __init__(self, rate_hz: float) -> None:
-        self._usual_ns = 1e9 / rate_hz
+        self._told_ns = 1e9 / rate_hz
+        self._span_ns = self._steps = 0.0  # between stamps of late, without holes: the source's own period
         self._newest: int | None = None  # stamp of the latest sample
+        self._late = 0.0  # by how many periods it came after its turn
 
     def runs(self, stamps_ns: NDArray[np.int64], offset_s: float) -> list[Run]:
         """Of one block. `stamps_ns` are those of its samples, `offset_s` makes Unix seconds of them."""
-        before = stamps_ns[0] - round(self._usual_ns) if self._newest is None else self._newest
+        rows = len(stamps_ns)
+        before = stamps_ns[0] - round(self._told_ns) if self._newest is None else self._newest
         steps = np.diff(stamps_ns, prepend=before)
         self._newest = int(stamps_ns[-1])
-        period = float(np.median(steps))
-        if not abs(period / self._usual_ns - 1) < SAME_PERIOD:
-            period = self._usual_ns
-        lost: dict[int, int] = {0: 0}
-        if steps.min() <= 0 or steps.max() > LATE * period:
-            odd = np.flatnonzero((steps <= 0) | (steps > LATE * period)).tolist()
-            lost |= {i: missing for i in odd if (missing := _missing(steps, i, period)) or steps[i] <= 0}
+        period = self._told_ns
+        if self._steps >= FEW_STEPS or rows >= FEW_STEPS:
+            own = self._span_ns / self._steps if self._steps >= FEW_STEPS else float(np.median(steps))
+            period = own if abs(own / self._told_ns - 1) < SAME_PERIOD else period
+        even = steps.min() > 0 and steps.max() < LATE * period
+        lost = {0: 0} if even else self._holes(steps, period)
         found = []
-        for first, stop in zip(lost, [*list(lost)[1:], len(stamps_ns)], strict=True):
+        for first, stop in zip(lost, [*list(lost)[1:], rows], strict=True):
             inside = stamps_ns[first:stop]
-            # the middle is the same for jitter to either side; the first stamp alone would carry its own
-            middle = float(np.mean(inside - inside[0])) - (stop - first - 1) / 2 * period
-            start = (int(inside[0]) + middle) / 1e9 + offset_s
-            found.append(Run(first, stop, start, lost[first]))
+            # half the way back from the middle, which jitter does not move: the first stamp alone would carry its own
+            start = float(np.mean(inside - inside[0])) - float(inside[-1] - inside[0]) / 2
+            found.append(Run(first, stop, (int(inside[0]) + start) / 1e9 + offset_s, lost[first]))
+        if even:
+            self._late = 0.0
+            self._span_ns, self._steps = self._span_ns + float(steps.sum()), self._steps + rows
+            if self._steps > MANY_STEPS:
+                self._span_ns, self._steps = self._span_ns / 2, self._steps / 2
         return found
+
+    def _holes(self, steps: NDArray[np.int64], period: float) -> dict[int, int]:
+        """Where runs begin, and how many samples are lost before each.
+
+        A stamp that comes late is a hole only if those after it come as late: what was counted too many is taken back.
+        """
+        lost, latest, late = {0: 0}, 0, self._late
+        for i, step in enumerate(steps.tolist()):
+            if step <= 0:
+                latest, late = i, 0.0
+                lost.setdefault(i, 0)
+                continue
+            late = FORGET * late + step / period - 1
+            if abs(late) > HOLE:
+                missing = round(late)
+                late -= missing
+                latest = i if missing > 0 else latest
+                lost[latest] = lost.get(latest, 0) + missing
+        self._late = late
+        return lost
 
 
 class Arrivals:
@@ -119,12 +150,3 @@ class Arrivals:
         start = self._next
         self._next += rows * self._period
         return Run(0, rows, start, lost)
-
-
-def _missing(steps: NDArray[np.int64], i: int, period: float) -> int:
-    """How many samples a step leaves out. One that was stamped late, before one that was not, leaves out none."""
-    if steps[i] <= 0:
-        return 0
-    if i + 1 < len(steps) and 0 < steps[i + 1] <= LATE * period:
-        return max(0, round(float(steps[i] + steps[i + 1]) / period) - 2)
-    return round(float(steps[i]) / period) - 1
