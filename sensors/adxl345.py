@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sensors.base import VIBRATION_FROM_HZ, Channel, OptionError, Positive, Reading, Sensor, SensorError
 from sensors.extras import require
-from sensors.sample_times import Arrivals
+from sensors.sample_times import Arrivals, Timeline
 from sensors.spi import MODE_3, Spi
 
 # Analog Devices, ADXL345 datasheet rev. G: register map (table 19) and the descriptions after it
@@ -152,7 +152,7 @@ class Adxl345(Sensor):
         except SensorError:
             self.close()
             raise
-        self._arrivals = Arrivals(self.rate_hz)
+        self._arrivals, self._timeline = Arrivals(self.rate_hz), Timeline(self.rate_hz)
         self._collected: list[bytes] = []
         self._time = 0.0  # of the first that was collected
         self._due = self._heard = self.clock.monotonic()
@@ -239,7 +239,8 @@ class Adxl345(Sensor):
         if self._collected:
             counts: NDArray[np.int16] = np.frombuffer(b"".join(self._collected), "<i2").reshape(-1, 3)
             values = counts.astype(np.float32) * np.float32(METRES_PER_S2)
-            self._ready.append(Reading(self.name, self._time, self.rate_hz, values))
+            time = self._timeline.place(self._time, len(values))
+            self._ready.append(Reading(self.name, time, self.rate_hz, values))
             self._collected = []
 
     def _skip(self, reason: str, count: int) -> None:

@@ -23,7 +23,7 @@ from sensors.base import (
 )
 from sensors.iio_buffer import TIMESTAMP, Buffer
 from sensors.iio_device import Device, chosen, components, numbers
-from sensors.sample_times import CLOCKS, Arrivals, Epoch, Run, Stamped
+from sensors.sample_times import CLOCKS, Arrivals, Epoch, Run, Stamped, Timeline
 
 POLLED_HZ = 1.0
 
@@ -166,6 +166,7 @@ class Iio(PolledSensor):
         self._told(buffer.rate_hz)
         self._sources = tuple(self._lie(device, buffer))
         self._stamped, self._arrivals = Stamped(self.rate_hz), Arrivals(self.rate_hz)
+        self._timeline = Timeline(self.rate_hz)
         self._stamps_at = next(
             (i for i, element in enumerate(buffer.elements) if element.channel == TIMESTAMP), None
         )
@@ -203,7 +204,8 @@ class Iio(PolledSensor):
         for run in self._runs(elements, len(values)):
             if run.lost:
                 self._skip("lost_samples", run.lost)
-            readings.append(Reading(self.name, run.time, self.rate_hz, values[run.first : run.stop]))
+            time = self._timeline.place(run.time, run.stop - run.first)
+            readings.append(Reading(self.name, time, self.rate_hz, values[run.first : run.stop]))
         return readings
 
     def _runs(self, elements: list[NDArray[Any]], rows: int) -> list[Run]:

@@ -150,3 +150,26 @@ class Arrivals:
         start = self._next
         self._next += rows * self._period
         return Run(0, rows, start, lost)
+
+
+class Timeline:
+    """The times that Readings are given: those of their samples, as long as no Reading begins before the last one ends.
+
+    A source that is faster than its rate_hz says would have that of each: windows would start afresh with each Reading.
+    Its times run ahead instead, by AHEAD_S at most, and are set right then, with one fresh start.
+    """
+
+    AHEAD_S = 2.0
+    EARLY = 0.5  # periods: within this a sample is on time
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate_hz = rate_hz
+        self._due = -math.inf  # time of the sample to come
+
+    def place(self, time: float, rows: int) -> float:
+        """The time for a Reading of so many rows, the first of which was taken at `time`."""
+        earliest = self._due - self.EARLY / self._rate_hz
+        if earliest - time < self.AHEAD_S:
+            time = max(time, earliest)
+        self._due = time + rows / self._rate_hz
+        return time

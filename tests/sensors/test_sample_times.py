@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import time
 
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.window import Windower
 from sensors import Clock
 from sensors.contract import PushedClock
-from sensors.sample_times import Arrivals, Epoch, Run, Stamped
+from sensors.sample_times import Arrivals, Epoch, Run, Stamped, Timeline
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -120,3 +122,29 @@ def test_a_clock_that_was_set_back_loses_no_sample_by_arrival() -> None:
     for i in range(50):
         arrivals.run(20, (i + 1) * 0.02)
     assert arrivals.run(20, 51 * 0.02 - 100.0) == Run(0, 20, pytest.approx(50 * 0.02 - 100.0, abs=0.001))
+
+
+@pytest.mark.parametrize("faster", [-0.03, 0.0, 0.001, 0.03])
+def test_readings_of_a_source_that_is_fast_do_not_overlap_and_are_set_right_seldom(faster: float) -> None:
+    timeline, rate_hz, rows = Timeline(1600.0), 1600.0, 160
+    due, ahead, jumps = -math.inf, [], 0
+    for block in range(3000):
+        true = block * rows / (rate_hz * (1 + faster))
+        told = timeline.place(true, rows)
+        jumps += told < due - 0.875 / rate_hz  # what windows take for a step back
+        due = told + rows / rate_hz
+        ahead.append(told - true)
+    assert min(ahead) >= 0.0
+    assert max(ahead) <= 2.0
+    assert jumps == (3 if faster == 0.03 else 0)
+    if faster <= 0.001:
+        assert max(ahead) == 0.0
+
+
+def test_a_fast_source_keeps_its_windows_but_for_one_fresh_start_each_time() -> None:
+    timeline, windower, windows = Timeline(1600.0), Windower(1600, 800, 1, 0.02), 0
+    for block in range(3000):
+        time = timeline.place(block * 160 / 1648.0, 160)
+        windows += sum(len(w.times) for w in windower.push(time, 1600.0, np.zeros((160, 1), np.float32)))
+    assert windower.restarts == 3
+    assert windows > 0.98 * 3000 * 160 / 800
