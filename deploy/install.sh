@@ -111,7 +111,7 @@ elif [ ! -d /run/systemd/system ]; then
   systemctl enable -q tocsin.service
   say "systemd does not run here: the service starts at the next boot"
 else
-  udevadm control --reload 2>/dev/null && udevadm trigger --subsystem-match=iio --subsystem-match=i2c-dev || true
+  udevadm control --reload 2>/dev/null && udevadm trigger --subsystem-match=iio --subsystem-match=i2c-dev --subsystem-match=spidev || true
   systemctl daemon-reload
   systemctl enable -q tocsin.service
   if [ "$start" = yes ]; then

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Kind = Literal["telemetry", "vibration"]
 EVEN = 0.05  # of a period; waking up took 3 ms at most in 99 of 100 reads, the period of which is 60 ms
+LARGEST = 3.4028234e38  # that a Reading holds: of float32
 VIBRATION_FROM_HZ = 100.0  # slower signals are figures to follow, faster ones waveforms to analyse
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import (
+    LARGEST,
     VIBRATION_FROM_HZ,
     Channel,
     NotNegative,
@@ -123,7 +124,8 @@ class Iio(PolledSensor):
                 if source.path not in texts:
                     texts[source.path] = source.path.read_text("utf-8", "replace")
                 number = numbers(texts[source.path])[source.place[1]]
-                values.append((number + source.offset) * source.scale)
+                value = (number + source.offset) * source.scale
+                values.append(value if abs(value) <= LARGEST else self._skip("out_of_range"))
             except OSError as error:
                 wrong = error
                 values.append(self._skip("failed_reads"))
@@ -197,9 +199,10 @@ class Iio(PolledSensor):
     def _readings(self, buffer: Buffer, frames: bytes) -> list[Reading]:
         elements = buffer.frames.decode(frames)
         values = np.empty((len(elements[0]), len(self._sources)), np.float32)
-        for column, source in enumerate(self._sources):
-            element, number = source.place
-            values[:, column] = (elements[element][:, number] + source.offset) * source.scale
+        with np.errstate(all="ignore"):  # a chip of floating point may say NaN, or more than float32 holds
+            for column, source in enumerate(self._sources):
+                element, number = source.place
+                values[:, column] = (elements[element][:, number] + source.offset) * source.scale
         readings = []
         for run in self._runs(elements, len(values)):
             if run.lost:

@@ -20,6 +20,8 @@ from sensors.iio_frames import Format, Frames
 TIMERS = "sys/kernel/config/iio/triggers/hrtimer"
 TIMESTAMP = "timestamp"
 STALE_BYTES = 1 << 20
+MOST_HZ = 1e7  # that a device may claim
+MOST_SCANS = 1 << 20  # in the kernel's memory
 SAME_RATE = 0.01  # a rate that is given may be so far from one that the device offers: "3.13" of 3.125
 
 
@@ -210,7 +212,7 @@ class Buffer:
                 raise SensorError(f"{file} does not offer {rate_hz:g} Hz: it offers {told}")
             _set_number(file, nearest)
         rate = _number(file)
-        if rate <= 0:
+        if not 0 < rate <= MOST_HZ:
             raise SensorError(f"{file} says {rate:g} Hz: give rate_hz")
         if timer is not None and own is not None:
             self._keep_up(own, rate)
@@ -238,7 +240,7 @@ class Buffer:
     def _set_depth(self, block_s: float, depth_s: float) -> int:
         """Scans that the kernel holds: a power of two, as it would make of it anyway."""
         block = max(1, round(block_s * self.rate_hz))
-        length = 1 << max(1, (max(2 * block, round(depth_s * self.rate_hz)) - 1).bit_length())
+        length = 1 << (max(2 * block, min(round(depth_s * self.rate_hz), MOST_SCANS)) - 1).bit_length()
         _set_number(self._folder / "length", length)
         if (self._folder / "watermark").exists():
             _set_number(self._folder / "watermark", block)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _FORMAT = re.compile(r"(be|le):([fsu])(\d+)/(\d+)(?:X(\d+))?(?:>>(\d+))?")
 FLOAT_BITS = (16, 32, 64)  # of IEEE 754's binary formats, those that numpy knows
 MOST_BITS = 64
+MOST_REPEAT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Format:
         bits, storage, repeat, shift = (int(number or 0) for number in match.group(3, 4, 5, 6))
         if storage % 8 or not 8 <= storage <= MOST_BITS or not 1 <= bits <= storage - shift:
             raise ValueError(f"{text.strip()!r}: {bits} bits do not fit {storage} bits of storage")
+        if repeat > MOST_REPEAT:
+            raise ValueError(f"{text.strip()!r}: more than {MOST_REPEAT} repetitions")
         if kind == "f" and bits not in FLOAT_BITS:
             raise ValueError(f"{text.strip()!r}: no floating point of {bits} bits is known")
         return cls(order == "be", kind, bits, storage, max(1, repeat), shift)

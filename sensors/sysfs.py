@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensors.base import Channel, OptionError, PolledSensor, Positive
+from sensors.base import LARGEST, Channel, OptionError, PolledSensor, Positive
 from sensors.host import SWITCHED_OFF_C, by_number
 from sensors.w1 import WrongAnswer, celsius
 
@@ -197,9 +197,9 @@ class Sysfs(PolledSensor):
             value = _number(text, entry.pattern) * entry.factor + entry.offset
         if entry.thermal is not None and value <= SWITCHED_OFF_C:
             raise WrongAnswer("switched_off")
-        if (entry.lowest is not None and value < entry.lowest) or (
-            entry.highest is not None and value > entry.highest
-        ):
+        lowest = -LARGEST if entry.lowest is None else entry.lowest
+        highest = LARGEST if entry.highest is None else entry.highest
+        if not lowest <= value <= highest:
             raise WrongAnswer("out_of_range")
         return value
 

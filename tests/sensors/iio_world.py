@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 import threading
@@ -65,6 +66,7 @@ class Node:
         if not path.exists():
             os.mkfifo(path)
         self._file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, 1 << 20)  # as much as the kernel's buffer would hold
 
     def fill(self, frames: bytes) -> None:
         os.write(self._file, frames)

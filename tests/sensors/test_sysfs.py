@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sensors import Channel, OptionError, SensorError, check, create
 from sensors.contract import PushedClock, SensorContract
@@ -229,3 +231,30 @@ def test_an_entry_is_a_structure_in_the_configuration() -> None:
     assert sensor.rate_hz == pytest.approx(0.1)
     with pytest.raises(OptionError):
         Entry()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=40), st.sampled_from([b"1e300", b"0x" + b"f" * 99, b"t=1\xb2"])),
+        min_size=4,
+    )
+)
+def test_whatever_the_files_say_is_a_number_or_unknown(tmp_path: Path, texts: list[bytes]) -> None:
+    entries = (
+        Entry(path="/proc/flow"),
+        Entry(path="/sys/kernel/debug/level", pattern=r"(.+)"),
+        Entry(w1=OVEN),
+        Entry(thermal="cpu-thermal"),
+    )
+    board = Board(tmp_path, *entries)
+    names = (
+        "proc/flow",
+        "sys/kernel/debug/level",
+        f"{W1}/{OVEN}/w1_slave",
+        "sys/class/thermal/thermal_zone0/temp",
+    )
+    for name, text in zip(names, texts, strict=False):
+        (tmp_path / name).write_bytes(text)
+    values = board.read().values()
+    assert sum(map(math.isnan, values)) == sum(board.sensor.skipped.values())
