@@ -259,7 +259,7 @@ def _number(text: str, pattern: str | None) -> float:
         if word is not None and word.lstrip("+-")[:2] in ("0x", "0X"):
             return float(int(word, 16))
         value = float(word or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         raise WrongAnswer("not_a_number") from None
     if not math.isfinite(value):
         raise WrongAnswer("not_a_number")

@@ -44,5 +44,5 @@ def _told(path: Path) -> str:
 def _millidegrees(text: str) -> float:
     try:
         return int(text) / 1000
-    except ValueError:
+    except (ValueError, OverflowError):
         raise WrongAnswer("not_a_number") from None

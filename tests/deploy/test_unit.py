@@ -91,3 +91,4 @@ def test_udev_rules_have_only_matches_and_assignments() -> None:
         if line and not line.startswith("#"):
             for part in line.split(", "):
                 assert re.fullmatch(r'[A-Z]+(\{\w+\})?(==|!=|\+?=)"[^"]*"', part), part
+                assert not re.match(r"(GROUP|MODE|OWNER|RUN)[=!]=", part), f"{part}: udev only sets that"
