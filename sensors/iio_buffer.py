@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensors.base import SensorError
-from sensors.iio_device import DEVICES, RIGHTS, Device, chosen, numbers, write
+from sensors.iio_device import DEVICES, RIGHTS, Device, chosen, number_of, numbers, write
 from sensors.iio_frames import Format, Frames
+from sensors.kernel_files import read
 
 TIMERS = "sys/kernel/config/iio/triggers/hrtimer"
 TIMESTAMP = "timestamp"
@@ -40,9 +41,8 @@ class Buffer:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.rate_hz = 0.0
-        self.elements: tuple[
-            Element, ...
-        ] = ()  # those wanted, in the order of the frame; then the timestamp, if any
+        # those wanted, in the order of the frame; then the timestamp, if any
+        self.elements: tuple[Element, ...] = ()
         self.frames: Frames
         self._folder = _existing(device.folder, "buffer", "buffer0")
         self._scan = _existing(device.folder, "scan_elements", "buffer0")
@@ -83,7 +83,7 @@ class Buffer:
         try:
             found = os.read(self._file, self._most)
         except BlockingIOError:
-            if waited and _text(self._folder / "enable") == "0":
+            if waited and read(self._folder / "enable").strip() == "0":
                 raise SensorError(f"{self._folder} was switched off by someone else") from None
             return None
         except OSError as error:
@@ -151,7 +151,7 @@ class Buffer:
             raise SensorError(f"{path}: {error}") from error
 
     def _index(self, name: str) -> int:
-        return int(_number(self._scan / f"in_{name}_index"))
+        return int(number_of(self._scan / f"in_{name}_index"))
 
     def _beat(self, trigger: str, rate_hz: float | None) -> Path | None:
         """Set the trigger; its folder where it has a rate of its own."""
@@ -162,15 +162,13 @@ class Buffer:
                     f"{self.device.folder.name} fills its buffer by itself: it takes no trigger"
                 )
             return None
-        triggers = {_text(path / "name"): path for path in self.device.root.glob(f"{DEVICES}/trigger[0-9]*")}
-        own = [name for name in triggers if name.startswith(f"{_text(self.device.folder / 'name')}-")]
+        triggers = self._triggers()
+        own = [name for name in triggers if name.startswith(f"{read(self.device.folder / 'name').strip()}-")]
         if trigger == "auto":
-            trigger = _text(current) or (own[0] if len(own) == 1 else "timer")
+            trigger = read(current).strip() or (own[0] if len(own) == 1 else "timer")
         if trigger == "timer":
             trigger = self._make_timer(rate_hz)
-            triggers |= {
-                _text(path / "name"): path for path in self.device.root.glob(f"{DEVICES}/trigger[0-9]*")
-            }
+            triggers = self._triggers()
         if trigger == "none":
             trigger = ""
         elif trigger not in triggers:
@@ -179,6 +177,10 @@ class Buffer:
         write(current, trigger or "\n")
         folder = triggers.get(trigger)
         return folder if folder is not None and (folder / "sampling_frequency").exists() else None
+
+    def _triggers(self) -> dict[str, Path]:
+        folders = self.device.root.glob(f"{DEVICES}/trigger[0-9]*")
+        return {read(folder / "name").strip(): folder for folder in folders}
 
     def _make_timer(self, rate_hz: float | None) -> str:
         if rate_hz is None:
@@ -211,7 +213,7 @@ class Buffer:
                 told = ", ".join(f"{rate:g}" for rate in offered)
                 raise SensorError(f"{file} does not offer {rate_hz:g} Hz: it offers {told}")
             _set_number(file, nearest)
-        rate = _number(file)
+        rate = number_of(file)
         if not 0 < rate <= MOST_HZ:
             raise SensorError(f"{file} says {rate:g} Hz: give rate_hz")
         if timer is not None and own is not None:
@@ -221,10 +223,10 @@ class Buffer:
     def _keep_up(self, own: Path, rate_hz: float) -> None:
         """The chip must convert at least as often as it is asked, or samples would come twice."""
         enough = [offered for offered in self._offered(own) if offered >= (1 - SAME_RATE) * rate_hz]
-        if enough and _number(own) < (1 - SAME_RATE) * rate_hz:
+        if enough and number_of(own) < (1 - SAME_RATE) * rate_hz:
             _set_number(own, min(enough))
-        if _number(own) < (1 - SAME_RATE) * rate_hz:
-            raise SensorError(f"{own} stands at {_number(own):g} Hz: too slow for {rate_hz:g} Hz")
+        if number_of(own) < (1 - SAME_RATE) * rate_hz:
+            raise SensorError(f"{own} stands at {number_of(own):g} Hz: too slow for {rate_hz:g} Hz")
 
     def _offered(self, file: Path) -> list[float]:
         """The rates a device lists; [] where it lists none, or a range."""
@@ -234,7 +236,7 @@ class Buffer:
         ):
             if path.parent == file.parent and path.exists():
                 with contextlib.suppress(ValueError):
-                    return numbers(_text(path))
+                    return numbers(read(path).strip())
         return []
 
     def _set_depth(self, block_s: float, depth_s: float) -> int:
@@ -273,21 +275,7 @@ def _existing(folder: Path, *names: str) -> Path:
     raise SensorError(f"{folder} has no buffer: say capture: polled")
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace").strip()
-    except OSError:
-        return ""
-
-
-def _number(path: Path) -> float:
-    try:
-        return numbers(path.read_text("utf-8", "replace"))[0]
-    except (OSError, ValueError) as error:
-        raise SensorError(f"{path}: {error}") from error
-
-
 def _set_number(path: Path, wanted: float) -> None:
-    if _text(path) and abs(_number(path) - wanted) <= 1e-6 * wanted:  # 1000 is 1000.000 already
+    if read(path).strip() and abs(number_of(path) - wanted) <= 1e-6 * wanted:  # 1000 is 1000.000 already
         return
     write(path, f"{wanted:.6f}".rstrip("0").rstrip("."))

@@ -5,15 +5,15 @@ Linux, Documentation/ABI/testing/sysfs-bus-iio.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sensors.base import SensorError
+from sensors.kernel_files import read
 
 DEVICES = "sys/bus/iio/devices"
 RIGHTS = "docs/drivers.md says how to give the agent the right to (Rights for buffered capture)"
@@ -107,7 +107,7 @@ class Device:
         if scale is None:  # counts of a converter, of which nobody knows what they mean
             return Meaning("1", 0.0, 1.0)
         offset = self.attribute(channel, "offset")
-        return Meaning(unit, _one(offset) if offset else 0.0, _one(scale) * factor)
+        return Meaning(unit, number_of(offset) if offset else 0.0, number_of(scale) * factor)
 
     def attribute(self, channel: str, name: str) -> Path | None:
         """The file of a channel's attribute: its own, or one it shares with its type, its direction or all."""
@@ -152,11 +152,18 @@ def numbers(text: str) -> list[float]:
     return found
 
 
+def number_of(path: Path) -> float:
+    """The first number of an attribute. Raises SensorError."""
+    try:
+        return numbers(path.read_text("utf-8", "replace"))[0]
+    except (OSError, ValueError) as error:
+        raise SensorError(f"{path}: {error}") from error
+
+
 def write(path: Path, text: str) -> None:
     """Write an attribute unless it says so already. Raises SensorError with what would be right."""
-    with contextlib.suppress(OSError, ValueError):
-        if path.read_text("utf-8").strip() == text.strip():
-            return
+    if path.exists() and read(path).strip() == text.strip():
+        return
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
@@ -165,10 +172,8 @@ def write(path: Path, text: str) -> None:
         raise SensorError(f"{path} does not take {text.strip()!r}: {error.strerror}") from error
 
 
-def _names(folder: Path) -> Iterator[str]:
-    for name in ("name", "label"):
-        with contextlib.suppress(OSError):
-            yield (folder / name).read_text("utf-8", "replace").strip()
+def _names(folder: Path) -> list[str]:
+    return [text for name in ("name", "label") if (text := read(folder / name).strip())]
 
 
 def _in_order(path: Path) -> list[tuple[int, str]]:
@@ -176,10 +181,3 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
     return [
         (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part
     ]
-
-
-def _one(path: Path) -> float:
-    try:
-        return numbers(path.read_text("utf-8", "replace"))[0]
-    except (OSError, ValueError) as error:
-        raise SensorError(f"{path}: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import re
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensors.base import LARGEST, Channel, OptionError, PolledSensor, Positive
-from sensors.host import SWITCHED_OFF_C, by_number
+from sensors.host import SWITCHED_OFF_C
+from sensors.kernel_files import by_number, read
 from sensors.w1 import WrongAnswer, celsius
 
 KINDS = ("hwmon", "thermal", "w1", "power_supply", "path")
@@ -232,8 +232,8 @@ def _called(folder: Path, pattern: str, file: str, name: str) -> Path:
     """The folder whose file says this name."""
     names: dict[str, list[Path]] = {}
     for path in sorted(folder.glob(pattern), key=by_number):
-        with contextlib.suppress(OSError):
-            names.setdefault((path / file).read_text("utf-8", "replace").strip(), []).append(path)
+        if called := read(path / file).strip():
+            names.setdefault(called, []).append(path)
     if len(names.get(name, [])) == 1:
         return names[name][0]
     if name in names:
