@@ -232,12 +232,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     if arguments.power:
         from agent import wattage
 
-        return wattage.command(max(10.0, arguments.seconds))
+        return wattage.command(arguments.seconds or 30.0)
     stock = arguments.config is None and not os.access(CONFIG, os.F_OK)
     config = None if stock else _config(arguments)
     from agent import bench
 
-    return bench.command(config, seconds=arguments.seconds, as_json=arguments.json)
+    return bench.command(config, seconds=arguments.seconds or 2.0, as_json=arguments.json)
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -408,7 +408,7 @@ def parser() -> argparse.ArgumentParser:
     watched.add_argument("--once", action="store_true", help="show it once, as plain lines")
     bench = add("bench", _bench, "time each monitor's road on this very device")
     bench.add_argument(
-        "--seconds", metavar="N", type=_positive, default=2.0, help="time for each measurement (default: 2)"
+        "--seconds", metavar="N", type=_positive, help="time for each measurement (default: 2; of power: 30)"
     )
     bench.add_argument(
         "--power",

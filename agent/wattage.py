@@ -14,11 +14,12 @@ from agent.progress import Progress
 from sensors.base import SensorError
 from sensors.host import Host
 
-SETTLE_S, LOOK_S = 5.0, 0.5  # before the first look, and between two
+SETTLE_S, LOOK_S = 5.0, 0.5  # before the first look at most, and between two
 
 
 def command(seconds: float) -> int:
-    """Measure the board at rest and with one core busy, so many seconds each, and print what to write."""
+    """Measure the board at rest and with one core busy, so many seconds each, and print what to write. A person's meter
+    is to be read when each of them is over."""
     read = _own_meter()
     board = detect()
     print(
@@ -66,13 +67,14 @@ def _own_meter() -> Callable[[], float] | None:
 
 
 def _watts(when: str, seconds: float, read: Callable[[], float] | None) -> float:
+    settle_s = min(SETTLE_S, seconds)
     with Progress(f"power {when}") as bar:
         looks, began = [], time.monotonic()
-        while (passed := time.monotonic() - began) < SETTLE_S + seconds:
-            share = passed / (SETTLE_S + seconds)
+        while (passed := time.monotonic() - began) < settle_s + seconds:
+            share = passed / (settle_s + seconds)
             bar.tell(lambda: share, lambda: when)  # noqa: B023
             time.sleep(LOOK_S)
-            if read is not None and passed > SETTLE_S:
+            if read is not None and passed > settle_s:
                 looks.append(read())
     if read is not None:
         return fmean(looks)

@@ -312,9 +312,9 @@ def table(result: dict[str, Any]) -> str:
         ),
         f"Deciding for 256 monitors takes {shown(cost['decide_256_us'])} us, once in {DECIDE_S:g} s; making the menu"
         f" that it chooses from {shown(cost['menu_256_us'])} us, when a monitor has learned. With ten monitors of"
-        f" vibration, looks at the board included, it is {100 * cost['share_of_agent_at_10']:.2g} % of the agent's CPU time. Of"
-        f" the motor's faults that the whole model hears, {100 * result['hears']['sentinel']:.0f} % stir the sentinel"
-        f" and {100 * result['hears']['lite']:.0f} % show in a single window.",
+        f" vibration, looks at the board included, it is {100 * cost['share_of_agent_at_10']:.2g} % of the agent's CPU"
+        f" time. Of the motor's faults that the whole model hears, {100 * result['hears']['sentinel']:.0f} % stir the"
+        f" sentinel and {100 * result['hears']['lite']:.0f} % show in a single window.",
         "Measured: CPU time of every call of inbox, monitors and governor, on this core, of features once for each"
         " window. Modelled: that the board is 6 (crowd: 10) times slower, its heat (8.5 K/W, 300 s), power, clock and"
         " supply.",

@@ -25,7 +25,7 @@ from tests.agent.recordings import step, write_csv
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "commands.md"
-COMMANDS = {"demo", "run", "check", "replay", "learn", "explain", "status", "bench", "init", "schema"}
+COMMANDS = {"demo", "run", "check", "replay", "learn", "explain", "status", "top", "bench", "init", "schema"}
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
