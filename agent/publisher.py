@@ -14,11 +14,12 @@ from typing import Literal
 import msgspec
 
 from agent import messages
-from agent.broker import Backoff, BrokerOptions, Tls
+from agent.broker import Backoff, BrokerOptions
 from agent.messages import Message, Topics
 from agent.outbox import Outbox, OutboxError
 from agent.requests import RequestError, Transaction, parsed
 from agent.session import Bell, Received, Session, wait
+from sensors.tls import Tls
 
 __all__ = ["Answer", "Backoff", "BrokerOptions", "Publisher", "RequestError", "Status", "Tls"]
 

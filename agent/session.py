@@ -25,9 +25,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent import refusals
-from agent.broker import BrokerOptions, Context
+from agent.broker import BrokerOptions
 from agent.messages import Message
+from sensors import refusals
+from sensors.tls import Context
 
 # What paho lets through when it reads what is no MQTT. Our own callbacks only append to lists; the one that
 # decodes a topic is meant to end the session with it.

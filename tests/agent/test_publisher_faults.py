@@ -13,9 +13,9 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent import refusals
 from agent.messages import Message
 from agent.publisher import Backoff, BrokerOptions, Tls
+from sensors import refusals
 from tests.agent.brokers import (
     HOST,
     Mosquitto,

@@ -7,8 +7,10 @@ import re
 import socket
 import ssl
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
-from paho.mqtt.reasoncodes import ReasonCode
+if TYPE_CHECKING:
+    from paho.mqtt.reasoncodes import ReasonCode
 
 TAKEN_OVER = 0x8E  # "session taken over", MQTT 5.0, table 2-6
 GONE = "the broker closed the connection"
