@@ -1,28 +1,12 @@
-"""Where the broker is, and how soon to come back after a failure."""
+"""How soon to come back to a broker after a failure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-from sensors.tls import Tls
+from sensors.broker import BrokerOptions
 
-
-@dataclass(frozen=True, slots=True)
-class BrokerOptions:
-    """Where the broker is, and how to speak to it."""
-
-    host: str = "localhost"
-    port: int = 1883
-    username: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)  # the password itself, already read from its file
-    tls: Tls | None = None
-    client_id: str = ""  # "": tocsin-<device>
-    keepalive_s: int = 30
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    max_inflight: int = 20  # QoS 1 messages on their way at a time
-    # For each of: the connection, the TLS handshake (paho 2.1: keepalive_s), the broker's answer.
-    connect_timeout_s: float = 10.0
+__all__ = ["Backoff", "BrokerOptions"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import select
 import ssl
-import struct
 import threading
 import time
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
-from paho.mqtt import properties as paho_properties
 from paho.mqtt.client import (
     MQTT_LOG_ERR,
     Client,
@@ -25,25 +23,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.broker import BrokerOptions
 from agent.messages import Message
 from sensors import refusals
+from sensors.broker import BrokerOptions
+from sensors.exchange import exchange
 from sensors.tls import Context
 
-# What paho lets through when it reads what is no MQTT. Our own callbacks only append to lists; the one that
-# decodes a topic is meant to end the session with it.
-# MQTTException has moved between paho's modules; as the base of this name it is found in 2.1 and in 2.2.
-NO_MQTT: type[Exception] = vars(paho_properties)["MalformedPacket"].__mro__[1]
-GARBAGE = (
-    NO_MQTT,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    struct.error,
-)
 PACKET_HEAD = 16  # fixed header, topic length, packet id, no properties: at most this
 
 
@@ -203,19 +188,11 @@ class Session:
         self._began = time.monotonic()
 
     def _exchange(self, readable: bool) -> None:
-        client = self._client
-        try:
-            code = client.loop_read() if readable else MQTTErrorCode.MQTT_ERR_SUCCESS
-            if not code and client.want_write():
-                code = client.loop_write()
-            if not code:
-                code = client.loop_misc()
-        except GARBAGE:
-            self._end("early" if self.stage == "greeting" else "dropped", refusals.NO_BROKER)
-            return
+        code = exchange(self._client, readable)
         if code:
             early = self.stage == "greeting"
-            self._end("early" if early else "dropped", refusals.NO_BROKER if early else refusals.GONE)
+            garbage = early or code == MQTTErrorCode.MQTT_ERR_PROTOCOL
+            self._end("early" if early else "dropped", refusals.NO_BROKER if garbage else refusals.GONE)
         elif self.stage == "greeting" and time.monotonic() - self._began > self.broker.connect_timeout_s:
             where = f"{self.broker.host}:{self.broker.port}"
             self._end("early", f"{where} accepts the connection but does not answer as an MQTT broker")

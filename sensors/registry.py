@@ -22,6 +22,7 @@ DRIVERS: dict[str, str] = {
     "http": "sensors.http:Http",
     "iio": "sensors.iio:Iio",
     "modbus": "sensors.modbus:Modbus",
+    "mqtt": "sensors.mqtt:Mqtt",
     "recording": "sensors.recording:Recording",
     "serial": "sensors.serial_lines:SerialLines",
     "synthetic": "sensors.synthetic:Synthetic",

@@ -1,0 +1,271 @@
+"""Values that others publish over MQTT: plain numbers, JSON, Sparkplug B."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from sensors.base import AtLeast, Channel, NotNegative, OptionError, Positive, SensorError
+from sensors.broker import MOST_BYTES, BrokerOptions
+from sensors.json_path import compile_path, parse
+from sensors.published import Value, is_gone, matches, number_of, time_of
+from sensors.pushed import TURN_S, Line, PushedSensor
+from sensors.quantity import quantity
+from sensors.sparkplug import KINDS, NAMESPACE, Metric, Node, decode, rebirth
+from sensors.tls import Tls
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import MQTTMessage
+
+MOST_TOPICS = 1024  # whose receivers are remembered: under a wildcard there may be any number
+REBIRTH_S = 60.0  # between two requests to a node that does not answer
+
+# three times Tasmota's TelePeriod of 300 s, the rarest of the usual reports (tasmota.github.io/docs/Commands)
+STALE_S = 900.0
+
+
+class Mqtt(PushedSensor):
+    """Values that other devices publish over MQTT, aligned to a rate.
+
+    Options:
+        values: the channels, and where each is published.
+        rate_hz: samples per second; each has the newest value of every channel.
+        delay_s: how much later a sample is given than its time, for values that come late with a time of their own.
+        host: name or address of the broker.
+        port: port of the broker; 1883, with tls 8883.
+        username: name to log in with.
+        password_file: file whose first line is the password.
+        password_env: environment variable that holds the password.
+        tls: encrypt, and verify the broker's certificate.
+        ca_file: certificates to trust (PEM); without it, those the system trusts.
+        cert_file: our certificate (PEM), where the broker asks for one.
+        key_file: the key of cert_file (PEM).
+        client_id: name of this client at the broker; no other may have it. Without it tocsin-<host>-<sensor>.
+        keepalive_s: the broker forgets us after 1.5 times as long without a word.
+        protocol: version of MQTT; auto tries 5, then 3.1.1.
+        ask_rebirth: ask Sparkplug B's nodes for their births when one was missed, and when the agent connects.
+    """
+
+    def __init__(
+        self,
+        *,
+        values: Sequence[Value],
+        rate_hz: Positive = 1.0,
+        delay_s: NotNegative = 0.0,
+        host: str = "localhost",
+        port: Annotated[int, AtLeast(1)] | None = None,
+        username: str = "",
+        password_file: Path | None = None,
+        password_env: str = "",
+        tls: bool = False,
+        ca_file: Path | None = None,
+        cert_file: Path | None = None,
+        key_file: Path | None = None,
+        client_id: str = "",
+        keepalive_s: Positive = 30.0,
+        protocol: Literal["auto", "5", "3.1.1"] = "auto",
+        ask_rebirth: bool = True,
+    ) -> None:
+        super().__init__(rate_hz, delay_s)
+        if not values:
+            raise OptionError("values", [], "there are none")
+        for i, value in enumerate(values):
+            if value.name in {other.name for other in values[:i]}:
+                raise OptionError(f"values[{i}].name", value.name, "is there already")
+        for name, given in {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}.items():
+            if given is not None and not tls:
+                raise OptionError(name, str(given), "needs tls: true beside it")
+        if (cert_file is None) != (key_file is None):
+            raise OptionError("cert_file", None, "and key_file belong together")
+        if password_file is not None and password_env:
+            raise OptionError("password_env", password_env, "is not needed: password_file is there already")
+        if (password_file is not None or password_env) and not username:
+            raise OptionError("username", None, "is missing: a password needs one beside it")
+        self.channels = tuple(Channel(value.name, value.unit) for value in values)
+        self._values = tuple(values)
+        self._password_file, self._password_env = password_file, password_env
+        self._ask_rebirth = ask_rebirth
+        self._broker = partial(
+            BrokerOptions,
+            host=host,
+            port=port or (8883 if tls else 1883),
+            username=username,
+            tls=Tls(ca_file, cert_file, key_file) if tls else None,
+            keepalive_s=max(1, round(keepalive_s)),
+            protocol=protocol,
+        )
+        self._client_id = client_id
+
+    def limits_s(self) -> list[float]:
+        return [v.stale_after_s or (math.inf if v.sparkplug else STALE_S) for v in self._values]
+
+    def attend(self, line: Line) -> None:
+        from sensors.subscription import Subscription
+
+        ears = Ears(self, line, self._values)
+        client_id = self._client_id or f"tocsin-{socket.gethostname()}-{self.name}"
+        broker = self._broker(password=self._password(), client_id=client_id)
+        try:
+            subscription = Subscription(broker, ears.topics)
+        except SensorError as error:
+            raise self.error(f"{broker.host}:{broker.port}: {error}") from error
+        try:
+            line.up()
+            while not line.leaving:
+                for message in subscription.turn(TURN_S):
+                    ears.hear(message)
+                if self._ask_rebirth:
+                    for node in ears.unsure(self.clock.monotonic()):
+                        subscription.publish(node, rebirth(self.clock.now()))
+        except SensorError as error:
+            raise self.error(f"{broker.host}:{broker.port}: {error}") from error
+        finally:
+            subscription.close()
+
+    def _password(self) -> str:
+        """From its file or variable. Raises SensorError."""
+        if self._password_env:
+            password = os.environ.get(self._password_env, "")
+            if not password:
+                raise self.error(f"the environment variable {self._password_env} is not set, or empty")
+            return password
+        if self._password_file is None:
+            return ""
+        try:
+            lines = self._password_file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise self.error(f"{self._password_file}: cannot be read: {why}") from None
+        if not lines or not lines[0]:
+            raise self.error(f"{self._password_file}: is empty: its first line must be the password")
+        return lines[0]
+
+
+class Ears:
+    """What each message means to the channels of one connection."""
+
+    def __init__(self, sensor: Mqtt, line: Line, values: Sequence[Value]) -> None:
+        self._sensor, self._line, self._values = sensor, line, values
+        self._find = [compile_path(value.path) if value.path else None for value in values]
+        self._find_time = [compile_path(value.time) if value.time else None for value in values]
+        self._nodes: dict[str, Node] = {}  # by group/node
+        self._metrics: dict[str, dict[Metric, list[int]]] = {}  # the channels of each node's metrics
+        self._asked: dict[str, float] = {}  # when a node was asked for its birth last
+        for i, value in enumerate(values):
+            if value.sparkplug:
+                group, node, *device = value.sparkplug.split("/")
+                channels = self._metrics.setdefault(f"{group}/{node}", {})
+                channels.setdefault(("".join(device), value.metric), []).append(i)
+        for name, channels in self._metrics.items():
+            self._nodes[name] = Node(set(channels), sensor.skip)
+        self._receivers = lru_cache(MOST_TOPICS)(self._find_receivers)
+
+    @property
+    def topics(self) -> set[str]:
+        """What to subscribe to."""
+        nodes = (name.split("/") for name in self._nodes)
+        plain = {topic for value in self._values for topic in (value.topic, value.availability) if topic}
+        return plain | {f"{NAMESPACE}/{group}/+/{node}/#" for group, node in nodes}
+
+    def hear(self, message: MQTTMessage) -> None:
+        """Push what the message says; what it cannot mean is counted."""
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._sensor.skip("bad_topics", "a topic is no text")
+            return
+        payload = bytes(message.payload)
+        if len(payload) > MOST_BYTES:
+            self._sensor.skip("oversized", f"{topic}: {len(payload)} bytes")
+            return
+        levels = topic.split("/")
+        if levels[0] == NAMESPACE and len(levels) >= 4:
+            self._hear_node(levels, payload, message.retain)
+        channels, watchers = self._receivers(topic)
+        document = cache(partial(parse, payload))  # at most once, and only if somebody asks
+        for i in channels:
+            value = self._values[i]
+            if message.retain and not (value.retained or value.time):
+                self._sensor.skip("retained", f"{topic}: kept by the broker, nobody knows since when")
+            else:
+                self._take(i, topic, payload, document)
+        if watchers and is_gone(payload):
+            for i in watchers:
+                self._line.push(i, math.nan)
+
+    def unsure(self, now: float) -> list[str]:
+        """The command topics of nodes that should be asked for their births now."""
+        due = [
+            name
+            for name, node in self._nodes.items()
+            if node.unsure and now - self._asked.get(name, -math.inf) >= REBIRTH_S
+        ]
+        self._asked |= dict.fromkeys(due, now)
+        return [f"{NAMESPACE}/{group}/NCMD/{node}" for group, node in (name.split("/") for name in due)]
+
+    def _find_receivers(self, topic: str) -> tuple[list[int], list[int]]:
+        """The channels that a topic has values for, and those whose devices it tells about."""
+        values = list(enumerate(self._values))
+        return (
+            [i for i, value in values if value.topic and matches(value.topic, topic)],
+            [i for i, value in values if value.availability and matches(value.availability, topic)],
+        )
+
+    def _take(self, i: int, topic: str, payload: bytes, document: Callable[[], object]) -> None:
+        """One channel's value of a message in words or JSON."""
+        value, find, find_time = self._values[i], self._find[i], self._find_time[i]
+        try:
+            given = document() if find or find_time else None
+            raw = find(given) if find else payload.decode("utf-8", "replace")
+            time = time_of(find_time(given)) if find_time else None
+        except LookupError:
+            wanted = " and ".join(filter(None, (value.path, value.time)))
+            self._sensor.skip("missing_values", f"{topic}: there is no {wanted} in it")
+        except ValueError as error:
+            self._sensor.skip("bad_payloads", f"{topic}: {error}")
+        else:
+            where = f"{topic} {value.path}".strip()
+            self._push(i, self._number(raw, where), time, where)
+
+    def _hear_node(self, levels: list[str], payload: bytes, retained: bool) -> None:
+        """A message of a Sparkplug B node, where it is one that channels come from."""
+        _, group, kind, name, *device = levels
+        node = self._nodes.get(f"{group}/{name}")
+        if node is None or kind not in KINDS:
+            return
+        topic = "/".join(levels)
+        if retained:  # chapter 6.4: none of these may be
+            self._sensor.skip("retained", f"{topic}: kept by the broker, nobody knows since when")
+            return
+        try:
+            heard = list(node.hear(kind, "/".join(device), decode(payload)))
+        except ValueError as error:
+            self._sensor.skip("bad_payloads", f"{topic}: {error}")
+            return
+        for metric, number, time in heard:
+            for i in self._metrics[f"{group}/{name}"][metric]:
+                self._push(i, number, time, f"{topic} {metric[1]}")
+
+    def _number(self, raw: object, where: str) -> float:
+        """A value as it was sent; NaN where it is none, which ends the one before."""
+        try:
+            if raw is not None:
+                return number_of(raw)
+            self._sensor.skip("missing_values", f"{where} is null")
+        except ValueError as error:
+            self._sensor.skip("not_a_number", f"{where}: {error}")
+        return math.nan
+
+    def _push(self, i: int, number: float, time: float | None, where: str) -> None:
+        value = self._values[i]
+        try:
+            number = quantity(number, value.scale, value.offset, value.low, value.high)
+        except ValueError as error:
+            self._sensor.skip("out_of_range", f"{where}: {error}")
+            number = math.nan
+        self._line.push(i, number, time)

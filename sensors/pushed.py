@@ -1,0 +1,151 @@
+"""A sensor whose source pushes values whenever it likes: a thread takes them, ticks hand out the newest."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from sensors.base import PolledSensor, Reading
+from sensors.latest import Latest
+
+logger = logging.getLogger(__name__)
+
+TURN_S = 0.2  # longest a source may wait before it looks whether it should leave
+LEAVE_S = 5.0  # longest that close waits for it; one that hangs is left behind, and ends with the process
+AHEAD_S = 1.0  # so much may a source's clock be ahead of ours before it is counted
+
+
+class PushedSensor(PolledSensor):
+    """At each tick the newest value of every channel, NaN once it is stale.
+
+    `attend` takes what comes in a thread of its own. A row's time is its tick's. Where a source sends late what it has
+    measured in time, `delay_s` waits for it: each row comes so much later, with the values of its own time.
+    """
+
+    def __init__(self, rate_hz: float, delay_s: float = 0.0) -> None:
+        self.rate_hz = rate_hz
+        self.delay_s = delay_s
+        self.skipped: dict[str, int] = {}  # what could not be used, by reason
+        self._line: Line | None = None
+        self._limits_s: Sequence[float] = ()
+        self._old: set[int] = set()
+
+    @abstractmethod
+    def attend(self, line: Line) -> None:
+        """Connect, say `line.up()`, and push what comes until `line.leaving`; leave nothing open. Runs in a thread of
+        its own. Raises SensorError or OSError when the source is not there, or is gone."""
+
+    @abstractmethod
+    def limits_s(self) -> Sequence[float]:
+        """How old the value of each channel may be; infinity where it stands until the source withdraws it. `channels`
+        are known when this returns. Raises SensorError."""
+
+    def open(self) -> None:
+        self._limits_s = self.limits_s()
+        super().open()
+        assert self._first_tick is not None
+        self._ticks = 1  # values need a period to come
+        self._old = set()
+        self._line = Line(self, Latest(self._limits_s, self._first_tick, 1.0 / self.rate_hz, self.skipped))
+        self._line.start()
+
+    def read(self, timeout: float) -> Reading | None:
+        if self._line is not None:
+            self._line.check()
+        reading = super().read(timeout)
+        if reading is None or not self.delay_s:
+            return reading
+        return dataclasses.replace(reading, time=reading.time - self.delay_s)
+
+    def sample(self) -> tuple[float, ...]:
+        assert self._line is not None
+        latest = self._line.latest
+        values = latest.at(self.clock.monotonic() - self.delay_s)
+        if latest.old != self._old:
+            self._tell(latest.old)
+        return tuple(values)
+
+    def close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.end()
+        super().close()
+
+    def skip(self, reason: str, words: str) -> None:
+        """Count what cannot be used; the first of its kind is told."""
+        if reason not in self.skipped:
+            logger.warning("sensor %s: %s; counted as %s from now on", self.name, words, reason)
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+    def _tell(self, old: set[int]) -> None:
+        for channel in sorted(old ^ self._old):
+            name = self.channels[channel].name
+            if channel in old:
+                logger.warning(
+                    "sensor %s: %s is stale: nothing for %g s", self.name, name, self._limits_s[channel]
+                )
+            else:
+                logger.info("sensor %s: %s is heard again", self.name, name)
+        self._old = set(old)
+
+
+class Line:
+    """One connection of a sensor, from its thread's start to its end; the next connection has one of its own."""
+
+    def __init__(self, sensor: PushedSensor, latest: Latest) -> None:
+        self.latest = latest
+        self._sensor = sensor
+        self._up, self._leaving = threading.Event(), threading.Event()
+        self._error: BaseException | None = None  # what ended it
+        self._thread = threading.Thread(target=self._attend, name=f"listen:{sensor.name}", daemon=True)
+
+    # What the source's thread uses.
+
+    def up(self) -> None:
+        """The source listens now: `open` returns."""
+        self._up.set()
+
+    @property
+    def leaving(self) -> bool:
+        """The source should hang up; it asks at least each TURN_S."""
+        return self._leaving.is_set()
+
+    def push(self, channel: int, value: float, time: float | None = None) -> None:
+        """A value, NaN where there is none any more, and the Unix time its source gives it; None: it gives none."""
+        clock = self._sensor.clock
+        age_s = 0.0 if time is None else clock.now() - time
+        if age_s < -AHEAD_S:
+            self._sensor.skip("ahead", f"the time of a value is {-age_s:.0f} s ahead of this clock")
+        self.latest.push(channel, clock.monotonic() - max(0.0, age_s), value)
+
+    # What the sensor uses.
+
+    def start(self) -> None:
+        """Block until it is up. Raises what the source raised."""
+        self._thread.start()
+        self._up.wait()
+        self.check()
+
+    def check(self) -> None:
+        """Raises what ended it, if it has ended."""
+        if self._error is not None:
+            raise self._error
+
+    def end(self) -> None:
+        """Make the source hang up, and wait for it."""
+        self._leaving.set()
+        if self._thread.ident is not None:
+            self._thread.join(LEAVE_S)
+
+    def _attend(self) -> None:
+        try:
+            self._sensor.attend(self)
+            self._error = self._sensor.error("the connection has ended")
+        except OSError as error:
+            self._error = self._sensor.error(str(error))
+        except BaseException as error:  # noqa: BLE001  # raised again by `check`, in the thread that reads
+            self._error = error
+        self._up.set()
