@@ -87,7 +87,7 @@ class Mqtt(PushedSensor):
         if (password_file is not None or password_env) and not username:
             raise OptionError("username", None, "is missing: a password needs one beside it")
         self.channels = tuple(Channel(value.name, value.unit) for value in values)
-        self._values = tuple(values)
+        self.values = tuple(values)
         self._password_file, self._password_env = password_file, password_env
         self._ask_rebirth = ask_rebirth
         self._broker = partial(
@@ -102,12 +102,12 @@ class Mqtt(PushedSensor):
         self._client_id = client_id
 
     def limits_s(self) -> list[float]:
-        return [v.stale_after_s or (math.inf if v.sparkplug else STALE_S) for v in self._values]
+        return [v.stale_after_s or (math.inf if v.sparkplug else STALE_S) for v in self.values]
 
     def attend(self, line: Line) -> None:
         from sensors.subscription import Subscription
 
-        ears = Ears(self, line, self._values)
+        ears = Ears(self, line, self.values)
         client_id = self._client_id or f"tocsin-{socket.gethostname()}-{self.name}"
         broker = self._broker(password=self._password(), client_id=client_id)
         try:
@@ -150,7 +150,7 @@ class Ears:
     """What each message means to the channels of one connection."""
 
     def __init__(self, sensor: Mqtt, line: Line, values: Sequence[Value]) -> None:
-        self._sensor, self._line, self._values = sensor, line, values
+        self._sensor, self._line, self.values = sensor, line, values
         self._find = [compile_path(value.path) if value.path else None for value in values]
         self._find_time = [compile_path(value.time) if value.time else None for value in values]
         self._nodes: dict[str, Node] = {}  # by group/node
@@ -169,7 +169,7 @@ class Ears:
     def topics(self) -> set[str]:
         """What to subscribe to."""
         nodes = (name.split("/") for name in self._nodes)
-        plain = {topic for value in self._values for topic in (value.topic, value.availability) if topic}
+        plain = {topic for value in self.values for topic in (value.topic, value.availability) if topic}
         return plain | {f"{NAMESPACE}/{group}/+/{node}/#" for group, node in nodes}
 
     def hear(self, message: MQTTMessage) -> None:
@@ -189,7 +189,7 @@ class Ears:
         channels, watchers = self._receivers(topic)
         document = cache(partial(parse, payload))  # at most once, and only if somebody asks
         for i in channels:
-            value = self._values[i]
+            value = self.values[i]
             if message.retain and not (value.retained or value.time):
                 self._sensor.skip("retained", f"{topic}: kept by the broker, nobody knows since when")
             else:
@@ -210,7 +210,7 @@ class Ears:
 
     def _find_receivers(self, topic: str) -> tuple[list[int], list[int]]:
         """The channels that a topic has values for, and those whose devices it tells about."""
-        values = list(enumerate(self._values))
+        values = list(enumerate(self.values))
         return (
             [i for i, value in values if value.topic and matches(value.topic, topic)],
             [i for i, value in values if value.availability and matches(value.availability, topic)],
@@ -218,7 +218,7 @@ class Ears:
 
     def _take(self, i: int, topic: str, payload: bytes, document: Callable[[], object]) -> None:
         """One channel's value of a message in words or JSON."""
-        value, find, find_time = self._values[i], self._find[i], self._find_time[i]
+        value, find, find_time = self.values[i], self._find[i], self._find_time[i]
         try:
             given = document() if find or find_time else None
             raw = find(given) if find else payload.decode("utf-8", "replace")
@@ -262,7 +262,7 @@ class Ears:
         return math.nan
 
     def _push(self, i: int, number: float, time: float | None, where: str) -> None:
-        value = self._values[i]
+        value = self.values[i]
         try:
             number = quantity(number, value.scale, value.offset, value.low, value.high)
         except ValueError as error:

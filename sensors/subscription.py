@@ -28,6 +28,7 @@ from sensors.broker import MOST_BYTES, BrokerOptions
 from sensors.exchange import exchange
 from sensors.tls import Context
 
+SHORT_S = 10.0  # a connection that ends sooner was perhaps taken over; Mosquitto 2.0.11 does not say so
 Version = Literal["5", "3.1.1"]
 VERSIONS: dict[str, tuple[Version, ...]] = {"auto": ("5", "3.1.1"), "5": ("5",), "3.1.1": ("3.1.1",)}
 
@@ -38,33 +39,35 @@ class Subscription:
     def __init__(self, broker: BrokerOptions, topics: Iterable[str]) -> None:
         """Connects and subscribes. Raises SensorError."""
         self._broker, self._topics = broker, sorted(topics)
+        self._began = time.monotonic()
         versions = VERSIONS[broker.protocol]
         for version in versions:
             self._heard: list[MQTTMessage] = []
             self._log = self._why = ""
-            self._subscribed = self._early = False
+            self._reached = self._greeted = self._refused = self._subscribed = False
             self._client = self._made(version)
             try:
                 self._greet()
                 return
             except SensorError:
                 self.close()
-                if version == versions[-1] or not self._early:
+                early = self._reached and not self._greeted and not self._refused
+                if version == versions[-1] or not early:
                     raise
 
     def turn(self, timeout_s: float) -> list[MQTTMessage]:
         """What comes within so long, or sooner. Raises SensorError when the connection has gone."""
         connection = self._client.socket()
         if connection is None:
-            raise SensorError(self._why or refusals.GONE)
+            raise SensorError(self._ended(refusals.GONE))
         held = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
         waiting = select.poll()
         waiting.register(connection, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
         events = waiting.poll(0.0 if held else timeout_s * 1000.0)
         code = exchange(self._client, held or any(event & ~select.POLLOUT for _, event in events))
         if code or self._why:
-            garbage = code == MQTTErrorCode.MQTT_ERR_PROTOCOL or not self._subscribed
-            raise SensorError(self._why or (refusals.NO_BROKER if garbage else refusals.GONE))
+            garbage = code == MQTTErrorCode.MQTT_ERR_PROTOCOL or not self._greeted
+            raise SensorError(self._ended(refusals.NO_BROKER if garbage else refusals.GONE))
         heard, self._heard = self._heard, []
         return heard
 
@@ -79,6 +82,12 @@ class Subscription:
         connection = self._client.socket()
         if connection is not None:
             connection.close()
+
+    def _ended(self, otherwise: str) -> str:
+        why = self._why or otherwise
+        if why == refusals.GONE and time.monotonic() - self._began < SHORT_S:
+            why += f" soon; does another client use the client id {self._broker.client_id}?"
+        return why
 
     def _greet(self) -> None:
         """Name, connection, TLS, the broker's answer, and its word for each subscription."""
@@ -98,7 +107,7 @@ class Subscription:
                 context.abandon()
             raise SensorError(self._unreachable(error)) from error
         end = time.monotonic() + broker.connect_timeout_s
-        self._early = True
+        self._reached = True
         while not self._subscribed:
             self._heard += self.turn(max(0.0, end - time.monotonic()))
             if time.monotonic() > end:
@@ -135,10 +144,10 @@ class Subscription:
         self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _more: Properties | None
     ) -> None:
         if code.is_failure:
-            self._early = code.value == refusals.BAD_VERSION
+            self._refused = code.value != refusals.BAD_VERSION
             self._why = refusals.refused(code, self._broker.username, self._broker.client_id)
             return
-        self._early = False
+        self._greeted = True
         client.on_log = None
         client.subscribe([(topic, 1) for topic in self._topics])
 
@@ -157,7 +166,7 @@ class Subscription:
             code,
             self._broker.client_id,
             by_broker=flags.is_disconnect_packet_from_server,
-            greeted=not self._early,
+            greeted=self._greeted,
             log=self._log,
         )
 
