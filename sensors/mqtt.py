@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from sensors.base import AtLeast, Channel, NotNegative, OptionError, Positive, SensorError
+from sensors.base import AtLeast, Channel, NotNegative, OptionError, Positive
 from sensors.broker import MOST_BYTES, BrokerOptions
 from sensors.json_path import compile_path, parse
+from sensors.password import Password
 from sensors.published import Value, is_gone, matches, number_of, time_of
 from sensors.pushed import TURN_S, Line, PushedSensor
 from sensors.quantity import quantity
@@ -71,7 +71,8 @@ class Mqtt(PushedSensor):
         protocol: Literal["auto", "5", "3.1.1"] = "auto",
         ask_rebirth: bool = True,
     ) -> None:
-        super().__init__(rate_hz, delay_s)
+        port = port or (8883 if tls else 1883)
+        super().__init__(f"{host}:{port}", rate_hz, delay_s)
         if not values:
             raise OptionError("values", [], "there are none")
         for i, value in enumerate(values):
@@ -82,18 +83,14 @@ class Mqtt(PushedSensor):
                 raise OptionError(name, str(given), "needs tls: true beside it")
         if (cert_file is None) != (key_file is None):
             raise OptionError("cert_file", None, "and key_file belong together")
-        if password_file is not None and password_env:
-            raise OptionError("password_env", password_env, "is not needed: password_file is there already")
-        if (password_file is not None or password_env) and not username:
-            raise OptionError("username", None, "is missing: a password needs one beside it")
         self.channels = tuple(Channel(value.name, value.unit) for value in values)
         self.values = tuple(values)
-        self._password_file, self._password_env = password_file, password_env
+        self._password = Password(username, password_file, password_env)
         self._ask_rebirth = ask_rebirth
         self._broker = partial(
             BrokerOptions,
             host=host,
-            port=port or (8883 if tls else 1883),
+            port=port,
             username=username,
             tls=Tls(ca_file, cert_file, key_file) if tls else None,
             keepalive_s=max(1, round(keepalive_s)),
@@ -109,12 +106,8 @@ class Mqtt(PushedSensor):
 
         ears = Ears(self, line, self.values)
         client_id = self._client_id or f"tocsin-{socket.gethostname()}-{self.name}"
-        broker = self._broker(password=self._password(), client_id=client_id)
-        try:
-            subscription = Subscription(broker, ears.topics)
-        except SensorError as error:
-            raise self.error(f"{broker.host}:{broker.port}: {error}") from error
-        try:
+        broker = self._broker(password=self._password.read(), client_id=client_id)
+        with Subscription(broker, ears.topics) as subscription:
             line.up()
             while not line.leaving:
                 for message in subscription.turn(TURN_S):
@@ -122,28 +115,6 @@ class Mqtt(PushedSensor):
                 if self._ask_rebirth:
                     for node in ears.unsure(self.clock.monotonic()):
                         subscription.publish(node, rebirth(self.clock.now()))
-        except SensorError as error:
-            raise self.error(f"{broker.host}:{broker.port}: {error}") from error
-        finally:
-            subscription.close()
-
-    def _password(self) -> str:
-        """From its file or variable. Raises SensorError."""
-        if self._password_env:
-            password = os.environ.get(self._password_env, "")
-            if not password:
-                raise self.error(f"the environment variable {self._password_env} is not set, or empty")
-            return password
-        if self._password_file is None:
-            return ""
-        try:
-            lines = self._password_file.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise self.error(f"{self._password_file}: cannot be read: {why}") from None
-        if not lines or not lines[0]:
-            raise self.error(f"{self._password_file}: is empty: its first line must be the password")
-        return lines[0]
 
 
 class Ears:

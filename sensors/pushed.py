@@ -8,7 +8,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from sensors.base import PolledSensor, Reading
+from sensors.base import PolledSensor, Reading, SensorError
 from sensors.latest import Latest
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,9 @@ class PushedSensor(PolledSensor):
     measured in time, `delay_s` waits for it: each row comes so much later, with the values of its own time.
     """
 
-    def __init__(self, rate_hz: float, delay_s: float = 0.0) -> None:
+    def __init__(self, where: str, rate_hz: float, delay_s: float = 0.0) -> None:
+        """`where` is what errors name: an address, an interface."""
+        self.where = where
         self.rate_hz = rate_hz
         self.delay_s = delay_s
         self.skipped: dict[str, int] = {}  # what could not be used, by reason
@@ -36,7 +38,8 @@ class PushedSensor(PolledSensor):
     @abstractmethod
     def attend(self, line: Line) -> None:
         """Connect, say `line.up()`, and push what comes until `line.leaving`; leave nothing open. Runs in a thread of
-        its own. Raises SensorError or OSError when the source is not there, or is gone."""
+        its own. Raises SensorError or OSError, in which neither this sensor nor `where` is named, when the source is
+        not there, or is gone."""
 
     @abstractmethod
     def limits_s(self) -> Sequence[float]:
@@ -62,8 +65,10 @@ class PushedSensor(PolledSensor):
 
     def sample(self) -> tuple[float, ...]:
         assert self._line is not None
+        assert self._first_tick is not None
         latest = self._line.latest
-        values = latest.at(self.clock.monotonic() - self.delay_s)
+        tick = self._first_tick + (self._ticks - 1) / self.rate_hz  # what came after it belongs to the next
+        values = latest.at(tick - self.delay_s)
         if latest.old != self._old:
             self._tell(latest.old)
         return tuple(values)
@@ -143,9 +148,12 @@ class Line:
     def _attend(self) -> None:
         try:
             self._sensor.attend(self)
-            self._error = self._sensor.error("the connection has ended")
-        except OSError as error:
-            self._error = self._sensor.error(str(error))
+            self._error = self._gone("the connection has ended")
+        except (SensorError, OSError) as error:
+            self._error = self._gone(str(error))
         except BaseException as error:  # noqa: BLE001  # raised again by `check`, in the thread that reads
             self._error = error
         self._up.set()
+
+    def _gone(self, why: str) -> SensorError:
+        return self._sensor.error(f"{self._sensor.where}: {why}")

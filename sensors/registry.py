@@ -23,6 +23,7 @@ DRIVERS: dict[str, str] = {
     "iio": "sensors.iio:Iio",
     "modbus": "sensors.modbus:Modbus",
     "mqtt": "sensors.mqtt:Mqtt",
+    "opcua": "sensors.opcua:Opcua",
     "recording": "sensors.recording:Recording",
     "serial": "sensors.serial_lines:SerialLines",
     "synthetic": "sensors.synthetic:Synthetic",

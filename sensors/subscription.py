@@ -6,6 +6,7 @@ import select
 import ssl
 import time
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any, Literal
 
 from paho.mqtt.client import (
@@ -74,6 +75,14 @@ class Subscription:
     def publish(self, topic: str, payload: bytes) -> None:
         """A message of QoS 0: who does not hear it, does not."""
         self._client.publish(topic, payload)
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Leave; may be called twice."""
