@@ -70,16 +70,16 @@ def _check_broker(broker: BrokerConfig, document: Located, mistakes: list[Mistak
 
 
 def _absolute(options: dict[str, object], place: Located, folders: dict[str, Path]) -> dict[str, object]:
-    """Options with the paths in `file` and `..._file` starting at the folder of the YAML file."""
+    """Options with the paths in `file` and `..._file` starting at the folder of the YAML file; those of a join's parts
+    too."""
     found = dict(options)
     for key, value in options.items():
         entry = place.get(key)
-        if (
-            (key == "file" or key.endswith("_file"))
-            and isinstance(value, str)
-            and value
-            and entry is not None
-        ):
+        if entry is None:
+            continue
+        if isinstance(value, dict):
+            found[key] = _absolute(value, entry, folders)
+        elif (key == "file" or key.endswith("_file")) and isinstance(value, str) and value:
             found[key] = str(Path(folders.get(entry.file, Path()), value).absolute())
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ CYCLES = 10.0  # that may be missed where it does
 PLAUSIBLE_S = 60.0  # adapters with a clock of their own count from when they were plugged in
 BUS_OFF = 0x40  # in the id of an error frame; Linux, include/uapi/linux/can/error.h, CAN_ERR_BUSOFF
 OFF = "the controller has gone bus-off after too many errors: check bit rate, wiring and termination"
+NO_SOCKETS = (
+    "no CAN sockets here: the kernel lacks them, or the service may not use them"
+    " (systemctl edit tocsin, and under [Service] RestrictAddressFamilies=AF_CAN)"
+)
 FORMATS = (".dbc", ".arxml", ".kcd", ".sym", ".cdd")  # that cantools reads, by the file's ending
 # what DBCs call their units, in UCUM
 UNITS = {
@@ -39,8 +44,8 @@ class Place:
 
     message: str
     signal: str
-    low: float | None
-    high: float | None
+    lowest: float | None
+    highest: float | None
     stale_after_s: float
 
 
@@ -118,6 +123,10 @@ class Can(PushedSensor):
                         self._hear(line, frame, message, channels[message.name], decode_error)
         except (can.CanError, NotImplementedError, ValueError) as error:
             raise SensorError(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EAFNOSUPPORT:
+                raise SensorError(NO_SOCKETS) from error
+            raise
 
     def _receive(self, bus: Any) -> Any:
         """The next frame; None where there is none yet."""
@@ -156,7 +165,7 @@ class Can(PushedSensor):
                 continue
             number, raw = math.nan, float(signals[place.signal])
             try:
-                number = quantity(raw, 1.0, 0.0, place.low, place.high)
+                number = quantity(raw, 1.0, 0.0, place.lowest, place.highest)
             except ValueError as error:
                 self.skip("out_of_range", f"{message.name}.{place.signal}: {error}")
             if math.isnan(raw):

@@ -235,7 +235,7 @@ class Ears:
     def _push(self, i: int, number: float, time: float | None, where: str) -> None:
         value = self.values[i]
         try:
-            number = quantity(number, value.scale, value.offset, value.low, value.high)
+            number = quantity(number, value.scale, value.offset, value.lowest, value.highest)
         except ValueError as error:
             self._sensor.skip("out_of_range", f"{where}: {error}")
             number = math.nan

@@ -63,8 +63,8 @@ class Node:
         unit: UCUM unit of the channel.
         scale: what the value is multiplied with.
         offset: what is added then.
-        low: less than this is a wrong answer.
-        high: more than this is a wrong answer.
+        lowest: less than this is a wrong answer.
+        highest: more than this is a wrong answer.
         stale_after_s: how old its source's time may be; without it, a value stands until the server sends another.
     """
 
@@ -73,8 +73,8 @@ class Node:
     unit: str = "1"
     scale: float = 1.0
     offset: float = 0.0
-    low: float | None = None
-    high: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
     stale_after_s: Positive | None = None
 
     def __post_init__(self) -> None:
@@ -244,7 +244,7 @@ class Opcua(PushedSensor):
             except ValueError as error:
                 self.skip("not_a_number", f"{node.node}: {error}")
         try:
-            number = quantity(number, node.scale, node.offset, node.low, node.high)
+            number = quantity(number, node.scale, node.offset, node.lowest, node.highest)
         except ValueError as error:
             self.skip("out_of_range", f"{node.node}: {error}")
             number = math.nan

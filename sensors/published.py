@@ -34,8 +34,8 @@ class Value:
         unit: UCUM unit of the channel.
         scale: what the number is multiplied with.
         offset: what is added then.
-        low: less than this is a wrong answer.
-        high: more than this is a wrong answer.
+        lowest: less than this is a wrong answer.
+        highest: more than this is a wrong answer.
         stale_after_s: how old it may become; 15 min, of Sparkplug B until its death is told.
         availability: topic of its device's last will; a word such as offline there, and the value is gone.
         time: where in the JSON payload its time stands; Unix seconds or more, or ISO with its zone.
@@ -50,8 +50,8 @@ class Value:
     unit: str = "1"
     scale: float = 1.0
     offset: float = 0.0
-    low: float | None = None
-    high: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
     stale_after_s: Positive | None = None
     availability: str = ""
     time: str = ""

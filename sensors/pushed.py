@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import threading
 from abc import abstractmethod
 from collections.abc import Sequence
 
+from sensors.attendant import Attendant
 from sensors.base import PolledSensor, Reading, SensorError
 from sensors.latest import Latest
 
 logger = logging.getLogger(__name__)
 
 TURN_S = 0.2  # longest a source may wait before it looks whether it should leave
-LEAVE_S = 5.0  # longest that close waits for it; one that hangs is left behind, and ends with the process
 AHEAD_S = 1.0  # so much may a source's clock be ahead of ours before it is counted
 
 
@@ -53,7 +52,8 @@ class PushedSensor(PolledSensor):
         self._ticks = 1  # values need a period to come
         self._old = set()
         self._line = Line(self, Latest(self._limits_s, self._first_tick, 1.0 / self.rate_hz, self.skipped))
-        self._line.start()
+        self._line.begin()
+        self._line.wait()
 
     def read(self, timeout: float) -> Reading | None:
         if self._line is not None:
@@ -97,26 +97,13 @@ class PushedSensor(PolledSensor):
         self._old = set(old)
 
 
-class Line:
-    """One connection of a sensor, from its thread's start to its end; the next connection has one of its own."""
+class Line(Attendant):
+    """One connection of a sensor; the next has one of its own."""
 
     def __init__(self, sensor: PushedSensor, latest: Latest) -> None:
+        super().__init__(f"listen:{sensor.name}", lambda _: self._listen())
         self.latest = latest
         self._sensor = sensor
-        self._up, self._leaving = threading.Event(), threading.Event()
-        self._error: BaseException | None = None  # what ended it
-        self._thread = threading.Thread(target=self._attend, name=f"listen:{sensor.name}", daemon=True)
-
-    # What the source's thread uses.
-
-    def up(self) -> None:
-        """The source listens now: `open` returns."""
-        self._up.set()
-
-    @property
-    def leaving(self) -> bool:
-        """The source should hang up; it asks at least each TURN_S."""
-        return self._leaving.is_set()
 
     def push(self, channel: int, value: float, time: float | None = None) -> None:
         """A value, NaN where there is none any more, and the Unix time its source gives it; None: it gives none."""
@@ -126,34 +113,10 @@ class Line:
             self._sensor.skip("ahead", f"the time of a value is {-age_s:.0f} s ahead of this clock")
         self.latest.push(channel, clock.monotonic() - max(0.0, age_s), value)
 
-    # What the sensor uses.
-
-    def start(self) -> None:
-        """Block until it is up. Raises what the source raised."""
-        self._thread.start()
-        self._up.wait()
-        self.check()
-
-    def check(self) -> None:
-        """Raises what ended it, if it has ended."""
-        if self._error is not None:
-            raise self._error
-
-    def end(self) -> None:
-        """Make the source hang up, and wait for it."""
-        self._leaving.set()
-        if self._thread.ident is not None:
-            self._thread.join(LEAVE_S)
-
-    def _attend(self) -> None:
+    def _listen(self) -> None:
+        why = "the connection has ended"
         try:
             self._sensor.attend(self)
-            self._error = self._gone("the connection has ended")
         except (SensorError, OSError) as error:
-            self._error = self._gone(str(error))
-        except BaseException as error:  # noqa: BLE001  # raised again by `check`, in the thread that reads
-            self._error = error
-        self._up.set()
-
-    def _gone(self, why: str) -> SensorError:
-        return self._sensor.error(f"{self._sensor.where}: {why}")
+            why = str(error)
+        raise self._sensor.error(f"{self._sensor.where}: {why}")

@@ -23,6 +23,7 @@ DRIVERS: dict[str, str] = {
     "http": "sensors.http:Http",
     "iio": "sensors.iio:Iio",
     "modbus": "sensors.modbus:Modbus",
+    "join": "sensors.join:Join",
     "mqtt": "sensors.mqtt:Mqtt",
     "opcua": "sensors.opcua:Opcua",
     "recording": "sensors.recording:Recording",

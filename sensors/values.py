@@ -12,6 +12,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,7 +43,10 @@ class Problem:
 
 
 def convert(annotation: Any, value: object, path: str, problems: list[Problem]) -> Any:
-    """`value` as the annotated type; what is wrong is added to `problems`."""
+    """`value` as the annotated type; what is wrong is added to `problems`.
+
+    A dataclass whose other keys are not known in advance reads itself: `read_options(value, path, problems)`.
+    """
     origin = typing.get_origin(annotation)
     arguments = typing.get_args(annotation)
     if origin is Annotated:
@@ -53,10 +57,13 @@ def convert(annotation: Any, value: object, path: str, problems: list[Problem]) 
         if value in arguments and not isinstance(value, bool):
             return value
         return _wrong(problems, path, value, _choices(value, [str(choice) for choice in arguments]))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _mapping(arguments[1], value, path, problems)
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return _sequence(arguments[0], value, path, problems)
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-        return _dataclass(annotation, value, path, problems)
+        read_options = getattr(annotation, "read_options", None)
+        return (read_options or partial(structure, annotation))(value, path, problems)
     return _scalar(annotation, value, path, problems)
 
 
@@ -92,6 +99,8 @@ def show_type(annotation: Any, name: str = "") -> str:
         return " or ".join(show_type(argument, name) for argument in rest)
     if origin is Literal:
         return " or ".join(str(choice) for choice in arguments)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"names, and for each {show_type(arguments[1])}"
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return f"a list of {show_type(arguments[0]).removeprefix('a ')}"
     quantity = UNITS.get(name.rpartition("_")[2]) if annotation is float else None
@@ -182,10 +191,17 @@ def _sequence(item: Any, value: object, path: str, problems: list[Problem]) -> A
     return [convert(item, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
 
 
-def _dataclass(structure: type, value: object, path: str, problems: list[Problem]) -> Any:
-    if isinstance(value, structure):
+def _mapping(item: Any, value: object, path: str, problems: list[Problem]) -> Any:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
+        return _wrong(problems, path, value, f"is not {show_type(Mapping[str, item])}")
+    return {name: convert(item, element, f"{path}.{name}", problems) for name, element in value.items()}
+
+
+def structure(made: type, value: object, path: str, problems: list[Problem]) -> Any:
+    """`value`, a mapping, as a dataclass; what is wrong is added to `problems`."""
+    if isinstance(value, made):
         return value
-    fields = named_fields(structure)
+    fields = named_fields(made)
     if not isinstance(value, Mapping):
         return _wrong(problems, path, value, f"is not a structure with {', '.join(fields)}")
     found = unknown_names(value, list(fields), "option", path)
@@ -199,7 +215,7 @@ def _dataclass(structure: type, value: object, path: str, problems: list[Problem
     if found:
         return _BAD
     try:
-        return structure(**converted)
+        return made(**converted)
     except OptionError as error:
         return _wrong(problems, f"{path}.{error.path}", error.value, error.message)
 

@@ -246,7 +246,7 @@ def test_a_wrong_answer_is_counted_and_never_a_sample(
     broker: Mosquitto, voice: Subscriber, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     said, reason = BAD[what]
-    value: dict[str, object] = {"name": "v", "topic": "t", "path": "v", "low": -40, "high": 125}
+    value: dict[str, object] = {"name": "v", "topic": "t", "path": "v", "lowest": -40, "highest": 125}
     with sensor_of(broker, value, protocol="3.1.1") as sensor:
         voice.publish("t", b'{"v": 20}')
         becomes(sensor, 20.0)

@@ -126,7 +126,7 @@ def test_a_value_that_is_not_good_is_missing_and_counted(server: Server, status:
 
 def test_a_value_out_of_range_or_null_is_missing_and_counted(server: Server) -> None:
     server.set("Flow", 1.0)
-    with sensor_of(server, {**FLOW, "low": 0.0, "high": 10.0}) as sensor:
+    with sensor_of(server, {**FLOW, "lowest": 0.0, "highest": 10.0}) as sensor:
         becomes(sensor, 1.0)
         server.set("Flow", 11.0)
         becomes(sensor, math.nan)

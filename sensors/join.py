@@ -1,0 +1,224 @@
+"""Several sensors of different rates as one, for one monitor."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from sensors import registry
+from sensors.base import VIBRATION_FROM_HZ, NotNegative, OptionError, Positive, Reading, Sensor
+from sensors.feed import READ_S, Feed
+from sensors.resample import NEAR_S, Take
+from sensors.values import Problem, structure
+
+MOST_ROWS = 4096  # of one Reading
+BACK_S = 5.0  # a part's time that goes back further is a clock that was set
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of the sensors. All other keys are its driver's options.
+
+    Options:
+        driver: which driver reads it.
+        take: what becomes of the samples between two ticks: their mean, the last, their root mean square or their
+            largest magnitude; without it rms of a vibration, and the mean of others.
+        hold_s: how long a value stands while nothing new comes; without it 1.5 periods of the part.
+    """
+
+    driver: str
+    take: Take | None = None
+    hold_s: NotNegative | None = None
+
+    @staticmethod
+    def read_options(value: object, path: str, problems: list[Problem]) -> Any:
+        """As `values.convert` wants it: our keys, and those of the driver. What is wrong is added to `problems`."""
+        if not isinstance(value, Mapping):
+            return structure(Part, value, path, problems)
+        ours = {name: value[name] for name in OURS if name in value}
+        part = structure(Part, ours, path, problems)
+        rest = {name: option for name, option in value.items() if name not in OURS}
+        driver = value.get("driver")
+        if isinstance(driver, str):
+            for problem in registry.check(driver, rest):
+                where = "driver" if problem.path == driver else problem.path
+                problems.append(Problem(f"{path}.{where}", problem.value, problem.message))
+        return (
+            Wired(driver=part.driver, take=part.take, hold_s=part.hold_s, options=rest)
+            if isinstance(part, Part)
+            else part
+        )
+
+
+OURS = tuple(part.name for part in fields(Part))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wired(Part):
+    """A part with its driver's options."""
+
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+def options_of(part: Part) -> Mapping[str, object]:
+    """The options of its driver."""
+    return part.options if isinstance(part, Wired) else {}
+
+
+class Join(Sensor):
+    """Several sensors aligned into one stream, a row at each tick: a whole number of periods of Unix time.
+
+    A row has what came after the tick before, up to its own, by the parts' own times. It is given once every part has
+    been heard up to it. What a part did not give is NaN; when nothing comes of any part there are no rows.
+
+    Options:
+        of: the sensors by name, each with its driver and options; their channels are called "name channel".
+        rate_hz: rows per second.
+        wait_s: how much longer than the others a part may take; after that a row is given without it.
+    """
+
+    def __init__(self, *, of: Mapping[str, Part], rate_hz: Positive = 1.0, wait_s: NotNegative = 1.0) -> None:
+        if not of:
+            raise OptionError("of", {}, "there are none")
+        self.rate_hz = rate_hz
+        self._period_s, self._wait_s = 1.0 / rate_hz, wait_s
+        self._arrived = threading.Condition()  # guards what the feeds share with us
+        self._feeds = [
+            Feed(
+                name,
+                registry.create(name, part.driver, options_of(part)),
+                part.take,
+                part.hold_s,
+                self._arrived,
+            )
+            for name, part in of.items()
+        ]
+        self.waits = any(feed.sensor.waits for feed in self._feeds)
+        if rate_hz >= VIBRATION_FROM_HZ and all(feed.sensor.kind == "vibration" for feed in self._feeds):
+            self.kind = "vibration"
+        self._late: dict[str, int] = {}
+        self._tick: int | None = None  # of the next row
+        self._made: deque[Reading] = deque()  # more rows that are due, behind gaps
+        self._turns = False  # the next readings are of an earlier time
+        self._is_open = False
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """What each part left out, and its samples that came after their row was given, or that nobody took in time."""
+        counts = {f"{name} late": count for name, count in self._late.items()}
+        for feed in self._feeds:
+            counts |= {f"{feed.name} {reason}": count for reason, count in feed.left_out().items()}
+        return counts
+
+    def open(self) -> None:
+        self.finished, self._tick, self._turns, self._is_open = False, None, False, True
+        self._made.clear()
+        for feed in self._feeds:
+            feed.begin(f"{self.name}.{feed.name}", self.clock)
+        for feed in self._feeds:
+            feed.wait(self.rate_hz)
+        self.channels = tuple(channel for feed in self._feeds for channel in feed.channels)
+        names = [channel.name for channel in self.channels]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise self.error(f"two channels are called {twice[0]}: call the parts by other names")
+
+    def read(self, timeout: float) -> Reading | None:
+        if not self._is_open:
+            raise self.error("read before open")
+        end = self.clock.monotonic() + timeout
+        with self._arrived:
+            while True:
+                before = self._tick
+                self._gather()
+                reading = self._rows()
+                if reading is not None:
+                    return reading
+                if self._tick != before:  # on its way over a gap
+                    continue
+                if self._turns:
+                    self._begin_anew()
+                    continue
+                for feed in self._feeds:
+                    feed.check()
+                self.finished = all(feed.ended for feed in self._feeds)
+                left_s = end - self.clock.monotonic()
+                if self.finished or left_s <= 0.0:
+                    return None
+                self._arrived.wait(min(left_s, READ_S))
+
+    def close(self) -> None:
+        self._is_open = False
+        for feed in self._feeds:
+            feed.leave()
+        for feed in self._feeds:
+            feed.end()
+
+    def _gather(self) -> None:
+        """Sort what has arrived into ticks."""
+        for feed in self._feeds:
+            while (reading := feed.first(self._furthest())) is not None:
+                if reading.time < feed.until - BACK_S:  # a clock was set back
+                    self._turns = True
+                    return
+                if late := feed.sort(self._tick):
+                    self._late[feed.name] = self._late.get(feed.name, 0) + late
+
+    def _begin_anew(self) -> None:
+        """What all parts gave is in rows: from here on times may be any."""
+        self._tick, self._turns = None, False
+        for feed in self._feeds:
+            feed.begin_anew()
+
+    def _furthest(self) -> float:
+        """The time up to which a part may be ahead that can wait."""
+        begins = min((feed.begins for feed in self._feeds), default=math.inf)
+        return MOST_ROWS * self._period_s + (begins if self._tick is None else self._tick * self._period_s)
+
+    def _rows(self) -> Reading | None:
+        """The rows that are due, up to the first gap."""
+        if self._made:
+            return self._made.popleft()
+        due, ticks = self._due(), self._ticks()
+        if self._tick is None and ticks and min(ticks) <= due:
+            self._tick = min(ticks)
+        if self._tick is None or self._tick > due:
+            return None
+        first = self._tick
+        last = min(math.floor(due), first + MOST_ROWS - 1)
+        rows = np.concatenate([feed.rows(first, last) for feed in self._feeds], axis=1).astype(np.float32)
+        there = np.flatnonzero(~np.isnan(rows).all(axis=1))
+        if len(there):
+            self._tick = last + 1
+        else:  # nothing, up to the next tick that anything fell into
+            self._tick = max(last + 1, min([math.floor(due) + 1, *self._ticks()]))
+        for run in np.split(there, np.flatnonzero(np.diff(there) > 1) + 1) if len(there) else ():
+            time = float(first + run[0]) * self._period_s
+            self._made.append(Reading(self.name, time, self.rate_hz, rows[run[0] : run[-1] + 1]))
+        return self._made.popleft() if self._made else None
+
+    def _ticks(self) -> list[int]:
+        """The first tick of each part that something fell into."""
+        return [tick for feed in self._feeds if (tick := feed.next) is not None]
+
+    def _due(self) -> float:
+        """The last tick whose row may be given now; minus infinity while there is none."""
+        going = [feed for feed in self._feeds if not feed.ended]
+        if (
+            self._turns or not going or any(feed.failed for feed in self._feeds)
+        ):  # nothing more comes that fits
+            return max((feed.newest for feed in self._feeds), default=-math.inf)
+        known = min(feed.known_until for feed in going)
+        complete = -math.inf if math.isinf(known) else math.ceil(known / self._period_s - NEAR_S) - 1
+        if self.waits:
+            return complete
+        now = self.clock.monotonic() + max(feed.ahead_s for feed in self._feeds)
+        if math.isinf(now):
+            return -math.inf
+        patience_ends = math.floor((now - self._wait_s) / self._period_s)
+        return max(patience_ends, min(complete, math.floor(now / self._period_s)))
