@@ -45,7 +45,7 @@ class Mqtt(PushedSensor):
         ca_file: certificates to trust (PEM); without it, those the system trusts.
         cert_file: our certificate (PEM), where the broker asks for one.
         key_file: the key of cert_file (PEM).
-        client_id: name of this client at the broker; no other may have it. Without it tocsin-<host>-<sensor>.
+        client_id: name of this client at the broker; no other may have it. Without it tocsin, the host and the sensor.
         keepalive_s: the broker forgets us after 1.5 times as long without a word.
         protocol: version of MQTT; auto tries 5, then 3.1.1.
         ask_rebirth: ask Sparkplug B's nodes for their births when one was missed, and when the agent connects.

@@ -63,8 +63,8 @@ class Node:
         unit: UCUM unit of the channel.
         scale: what the value is multiplied with.
         offset: what is added then.
-        lowest: less than this is a wrong answer.
-        highest: more than this is a wrong answer.
+        lowest: a smaller result is a wrong answer: counted, and NaN.
+        highest: a greater one too.
         stale_after_s: how old its source's time may be; without it, a value stands until the server sends another.
     """
 

@@ -34,9 +34,9 @@ class Value:
         unit: UCUM unit of the channel.
         scale: what the number is multiplied with.
         offset: what is added then.
-        lowest: less than this is a wrong answer.
-        highest: more than this is a wrong answer.
-        stale_after_s: how old it may become; 15 min, of Sparkplug B until its death is told.
+        lowest: a smaller result is a wrong answer: counted, and NaN.
+        highest: a greater one too.
+        stale_after_s: how old it may become; without it 15 min, and of Sparkplug B until its death is told.
         availability: topic of its device's last will; a word such as offline there, and the value is gone.
         time: where in the JSON payload its time stands; Unix seconds or more, or ISO with its zone.
         retained: take what the broker kept, though nobody knows its age, when the agent connects.

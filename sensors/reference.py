@@ -35,7 +35,7 @@ def _rows(options: Sequence[OptionDoc]) -> str:
 def _default(option: OptionDoc) -> str:
     if option.required:
         return "must be given"
-    if option.default is None or option.default == ():
+    if option.default in (None, (), ""):
         return ""
     return f"`{str(option.default).lower() if isinstance(option.default, bool) else option.default}`"
 

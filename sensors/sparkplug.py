@@ -111,35 +111,32 @@ class Node:
             self._born = set()
             yield from ((metric, math.nan, None) for metric in sorted(self._wanted))
             return
-        elif not self._follows(kind, device, payload):
-            return
+        known = kind == "NBIRTH" or self._follows(kind, device, payload.seq)
         if kind == "DDEATH":
             self._born.discard(device)
             yield from ((metric, math.nan, None) for metric in sorted(self._wanted) if metric[0] == device)
             return
         for sample in payload.samples:
+            if not known and not (sample.name and sample.datatype):
+                self._count("unborn", f"{kind} before the birth that says what its aliases mean")
+                return
             metric = self._metric(kind, device, sample)
             if metric in self._wanted:
                 yield from self._taken(metric, sample, payload.time)
 
-    def _follows(self, kind: str, device: str, payload: Payload) -> bool:
-        """Whether a message belongs to what was born."""
-        if "" not in self._born:
+    def _follows(self, kind: str, device: str, seq: int | None) -> bool:
+        """Whether the birth is known that a message builds on."""
+        node_born = "" in self._born
+        if node_born and self._seq is not None and seq != (self._seq + 1) % 256:
             self.unsure = True
-            self._count("unborn", f"{kind} before the node's birth")
-            return False
-        if self._seq is not None and payload.seq != (self._seq + 1) % 256:
-            self.unsure = True
-            self._count("sequence_gaps", f"message {payload.seq} after message {self._seq}")
-        self._seq = payload.seq
+            self._count("sequence_gaps", f"message {seq} after message {self._seq}")
+        self._seq = seq
         if kind == "DBIRTH":
             self._names = {alias: metric for alias, metric in self._names.items() if metric[0] != device}
             self._born.add(device)
-        elif kind == "DDATA" and device not in self._born:
-            self.unsure = True
-            self._count("unborn", f"DDATA before the birth of device {device}")
-            return False
-        return True
+        known = device in self._born
+        self.unsure = self.unsure or not (known and node_born)
+        return known
 
     def _metric(self, kind: str, device: str, sample: Sample) -> Metric | None:
         if sample.name:

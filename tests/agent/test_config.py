@@ -125,6 +125,28 @@ def test_a_relative_path_starts_at_the_folder_of_its_file() -> None:
     assert config.sensors["pump"].options == {"file": "/etc/x/pump.csv", "speed": 60}
 
 
+JOIN = """\
+sensors:
+  cell:
+    driver: join
+    of:
+      pump: {driver: recording, file: pump.csv}
+      board: {driver: host}
+monitors: {cell: {sensor: cell}}
+"""
+
+
+def test_the_paths_of_a_joins_parts_start_there_too() -> None:
+    of = load_text(JOIN, "/etc/x/tocsin.yaml").sensors["cell"].options["of"]
+    assert of == {"pump": {"driver": "recording", "file": "/etc/x/pump.csv"}, "board": {"driver": "host"}}
+
+
+def test_a_mistake_in_a_joins_part_has_its_line_and_path() -> None:
+    assert mistakes(JOIN.replace("host}", "hots, rate: 1}")) == [
+        'tocsin.yaml:6: sensors.cell.of.board.driver: "hots": unknown driver: did you mean host?'
+    ]
+
+
 def test_a_sensor_is_silent_after_ten_readings_and_at_least_30_s() -> None:
     pump = load_text(SMALL).sensors["pump"]
     assert (pump.silence_s(1.0), pump.silence_s(300.0)) == (30.0, 3000.0)

@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensors import Channel, Reading, SensorError, check, create
+from sensors import Channel, SensorError, check, create
 from sensors.can import BUS_OFF, Can
-from sensors.contract import PATIENCE_S, SensorContract
+from sensors.contract import SensorContract
 from tests.agent.brokers import until
 from tests.real import require
+from tests.sensors.rows import Written, becomes, row, until_error
 
 RATE_HZ = 50.0
 DBC = """VERSION ""
@@ -114,26 +115,6 @@ def sensor_of(dbc: Path, *signals: str, **options: object) -> Can:
     sensor = create("car", "can", {**given, **({"signals": list(signals)} if signals else {}), **options})
     assert isinstance(sensor, Can)
     return sensor
-
-
-def row(sensor: Can) -> list[float]:
-    reading = sensor.read(5.0)
-    assert isinstance(reading, Reading)
-    values: list[float] = reading.values[0].tolist()
-    return values
-
-
-def becomes(sensor: Can, *wanted: float) -> None:
-    """Read until a row is this; NaN is NaN."""
-    end = time.monotonic() + PATIENCE_S
-    while not np.allclose(found := row(sensor), wanted, rtol=1e-6, equal_nan=True):
-        assert time.monotonic() < end, f"{found}, not {wanted}: {sensor.skipped}"
-
-
-def until_error(sensor: Can) -> None:
-    """Read until it raises."""
-    while True:
-        row(sensor)
 
 
 def test_signals_of_several_messages_are_scaled_and_have_their_units(dbc: Path, bus: Bus) -> None:
@@ -255,7 +236,7 @@ def test_a_file_that_is_no_dbc_is_an_error(tmp_path: Path, text: str) -> None:
 def test_an_interface_that_is_not_there_is_an_error(dbc: Path, interface: str) -> None:
     sensor = sensor_of(dbc, interface=interface, channel="can77")
     with pytest.raises(
-        SensorError, match="car: can77: .*(not supported|no CAN sockets here|No such|could not open)"
+        SensorError, match=r"car: can77: .*(not supported|no CAN sockets here|No such|could not open)"
     ):
         sensor.open()
     sensor.close()
@@ -324,16 +305,6 @@ def test_an_adapter_on_a_serial_port_is_read_unplugged_and_read_again(dbc: Path)
 )
 def test_options_that_make_no_sense_are_told(options: dict[str, object], path: str) -> None:
     assert [problem.path for problem in check("can", {"dbc_file": "machine.dbc", **options})] == [path]
-
-
-class Written:
-    """A line that writes down what is pushed."""
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    def push(self, channel: int, value: float, time: float | None = None) -> None:
-        self.values.append(value)
 
 
 class Frame:

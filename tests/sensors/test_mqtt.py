@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import socket
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,13 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import MQTTMessage
 
-from sensors import OptionError, Reading, SensorError, check, create
-from sensors.contract import PATIENCE_S, SensorContract
+from sensors import SensorError, create
+from sensors.contract import SensorContract
 from sensors.mqtt import Ears, Mqtt
-from sensors.published import GONE, is_gone, matches, time_of
-from tests.agent.brokers import HOST, Mosquitto, Server, Subscriber, babbling, free_port, silent, until
-from tests.agent.test_publisher_faults import Papers, secure
-from tests.real import need
+from tests.agent.brokers import HOST, Mosquitto, Subscriber, free_port, until
+from tests.sensors.rows import Written, becomes, row, until_error
 from tests.sensors.sparkplug_reference import message, payload
 
 QUICK_HZ = 50.0  # so that a test need not wait for a tick
@@ -72,26 +68,6 @@ def sensor_of(broker: Mosquitto, *values: dict[str, object], **options: object) 
     sensor = create("shop", "mqtt", given)
     assert isinstance(sensor, Mqtt)
     return sensor
-
-
-def row(sensor: Mqtt) -> list[float]:
-    reading = sensor.read(5.0)
-    assert isinstance(reading, Reading)
-    values: list[float] = reading.values[0].tolist()
-    return values
-
-
-def rows(sensor: Mqtt) -> None:
-    """Read for ever."""
-    while True:
-        row(sensor)
-
-
-def becomes(sensor: Mqtt, *wanted: float) -> None:
-    """Read until a row is this; NaN is NaN."""
-    end = time.monotonic() + PATIENCE_S
-    while not np.array_equal(found := row(sensor), np.array(wanted, np.float32), equal_nan=True):
-        assert time.monotonic() < end, f"{found}, not {wanted}: {sensor.skipped}"
 
 
 DEVICES: dict[str, tuple[dict[str, object], str, bytes, float]] = {
@@ -155,7 +131,7 @@ def test_a_broker_killed_is_an_error_and_its_restart_brings_values_again(broker:
             becomes(sensor, 1.0)
         broker.kill()
         with pytest.raises(SensorError, match=rf"shop: 127.0.0.1:{broker.port}: the broker closed"):
-            rows(sensor)
+            until_error(sensor)
         sensor.close()
         with pytest.raises(SensorError, match="nothing listens at"):
             sensor.open()
@@ -382,206 +358,3 @@ def _hear(topic: str, said: bytes) -> None:
     heard.payload = said
     ears.hear(heard)
     assert all(math.isnan(value) or np.isfinite(np.float32(value)) for value in line.values)
-
-
-class Written:
-    """A line that writes down what is pushed."""
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    def push(self, channel: int, value: float, time: float | None = None) -> None:
-        assert time is None or math.isfinite(time)
-        self.values.append(value)
-
-
-# The connection.
-
-
-def test_a_password_is_read_from_its_file_or_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = tmp_path / "users"
-    subprocess.run([need("mosquitto_passwd"), "-c", "-b", str(users), "anna", "secret"], check=True)
-    word = tmp_path / "word"
-    word.write_text("secret\n")
-    value: dict[str, object] = {"name": "a", "topic": "a"}
-    with Mosquitto(tmp_path, f"password_file {users}", anonymous=False) as broker:
-        with sensor_of(broker, value, username="anna", password_file=str(word)) as sensor:
-            row(sensor)
-        monkeypatch.setenv("WORD", "secret")
-        with sensor_of(broker, value, username="anna", password_env="WORD") as sensor:
-            row(sensor)
-        monkeypatch.setenv("WORD", "wrong")
-        for options in ({"username": "anna", "password_env": "WORD"}, {}):
-            with pytest.raises(SensorError, match="the broker refuses"):
-                sensor_of(broker, value, **options).open()
-        word.write_text("\n")
-        for name, said in {word: "is empty", tmp_path / "none": "cannot be read: No such file"}.items():
-            with pytest.raises(SensorError, match=f"{name.name}: {said}"):
-                sensor_of(broker, value, username="anna", password_file=str(name)).open()
-        monkeypatch.delenv("WORD")
-        with pytest.raises(SensorError, match="WORD is not set, or empty"):
-            sensor_of(broker, value, username="anna", password_env="WORD").open()
-
-
-def test_the_brokers_certificate_is_verified_and_ours_is_shown(tmp_path: Path) -> None:
-    papers, others = Papers(tmp_path), Papers(tmp_path, name="others")
-    value: dict[str, object] = {"name": "a", "topic": "a"}
-    cert, key = papers.issue("us")
-    with secure(tmp_path, papers, papers.issue("broker"), "require_certificate true") as broker:
-        ours = {"tls": True, "cert_file": str(cert), "key_file": str(key)}
-        with sensor_of(broker, value, **ours, ca_file=str(papers.ca)) as sensor:
-            row(sensor)
-        with pytest.raises(SensorError, match="not signed by the authority given"):
-            sensor_of(broker, value, **ours, ca_file=str(others.ca)).open()
-        with pytest.raises(SensorError, match="closed before the broker said a word"):
-            sensor_of(broker, value, tls=True, ca_file=str(papers.ca)).open()
-        with pytest.raises(SensorError, match="is it an MQTT broker"):
-            sensor_of(broker, value).open()
-        with pytest.raises(SensorError, match=r"no\.pem: No such file"):
-            sensor_of(broker, value, tls=True, ca_file=str(tmp_path / "no.pem")).open()
-
-
-@pytest.mark.parametrize("protocol", ["auto", "5", "3.1.1"])
-def test_every_version_of_mqtt_is_spoken(broker: Mosquitto, voice: Subscriber, protocol: str) -> None:
-    with sensor_of(broker, {"name": "a", "topic": "a"}, protocol=protocol) as sensor:
-        voice.publish("a", b"1")
-        becomes(sensor, 1.0)
-
-
-def test_two_sensors_at_one_broker_have_ids_of_their_own(broker: Mosquitto, voice: Subscriber) -> None:
-    value: dict[str, object] = {"name": "a", "topic": "a"}
-    with sensor_of(broker, value) as one, sensor_of(broker, value) as same:
-        same.name = "other"
-        with pytest.raises(SensorError, match="does another client use the client id tocsin-"):
-            rows(one)
-    one, other = sensor_of(broker, value), sensor_of(broker, value)
-    other.name = "other"
-    with one, other:
-        voice.publish("a", b"1")
-        becomes(one, 1.0)
-        becomes(other, 1.0)
-
-
-def test_a_broker_that_forbids_a_topic_is_an_error() -> None:
-    def forbidding(connection: socket.socket) -> None:
-        connection.recv(4096)
-        connection.sendall(b"\x20\x02\x00\x00")  # CONNACK, MQTT 3.1.1
-        mid = connection.recv(4096)[2:4]
-        connection.sendall(b"\x90\x03" + mid + b"\x80")  # SUBACK, failure
-        silent(connection)
-
-    with Server(forbidding) as server:
-        options = {"host": HOST, "port": server.port, "values": VALUES, "protocol": "3.1.1"}
-        sensor = create("shop", "mqtt", options)
-        with pytest.raises(SensorError, match=r"the broker does not let us hear a$"):
-            sensor.open()
-        sensor.close()
-
-
-VALUES = [{"name": "a", "topic": "a"}]
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_what_is_no_broker_is_said_to_be_none(seed: int) -> None:
-    with Server(babbling(seed)) as server:
-        sensor = create("shop", "mqtt", {"host": HOST, "port": server.port, "values": VALUES})
-        with pytest.raises(SensorError, match=f"shop: {HOST}:{server.port}: "):
-            sensor.open()
-        sensor.close()
-
-
-# Options.
-
-
-@pytest.mark.parametrize(
-    ("values", "path"),
-    [
-        ([], "values"),
-        ([{"name": "a"}], "values[0].topic"),
-        ([{"name": "a", "topic": "a", "sparkplug": "g/n", "metric": "m"}], "values[0].topic"),
-        ([{"name": "a", "topic": "a/#/b"}], "values[0].topic"),
-        ([{"name": "a", "topic": "a+"}], "values[0].topic"),
-        ([{"name": "a", "topic": "a", "availability": "#a"}], "values[0].availability"),
-        ([{"name": "a", "topic": "a", "path": "b["}], "values[0].path"),
-        ([{"name": "a", "topic": "a", "time": "b["}], "values[0].time"),
-        ([{"name": "a", "topic": "a", "metric": "m"}], "values[0].metric"),
-        ([{"name": "a", "sparkplug": "g/n"}], "values[0].metric"),
-        ([{"name": "a", "sparkplug": "g", "metric": "m"}], "values[0].sparkplug"),
-        ([{"name": "a", "sparkplug": "g/n", "metric": "m", "path": "b"}], "values[0].path"),
-        ([{"name": "a", "topic": "a"}, {"name": "a", "topic": "b"}], "values[1].name"),
-        ([{"name": "a", "topic": "a", "stale_after_s": 0}], "values[0].stale_after_s"),
-    ],
-)
-def test_values_that_make_no_sense_are_told_with_their_path(
-    values: list[dict[str, object]], path: str
-) -> None:
-    assert [problem.path for problem in check("mqtt", {"values": values})] == [path]
-
-
-@pytest.mark.parametrize(
-    ("options", "path", "words"),
-    [
-        ({"ca_file": "ca.pem"}, "ca_file", "needs tls: true"),
-        ({"tls": True, "cert_file": "us.pem"}, "cert_file", "belong together"),
-        ({"password_env": "A"}, "username", "is missing"),
-        ({"username": "a", "password_env": "A", "password_file": "b"}, "password_env", "is not needed"),
-        ({"password": "secret"}, "password", "unknown option: did you mean password_"),
-        ({"port": 0}, "port", "must be of at least 1"),
-    ],
-)
-def test_options_that_do_not_go_together_are_told(options: dict[str, object], path: str, words: str) -> None:
-    (problem,) = check("mqtt", {"values": VALUES, **options})
-    assert problem.path == path
-    assert words in problem.message
-
-
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [
-        (1_700_000_000, 1_700_000_000.0),
-        (1_700_000_000_250, 1_700_000_000.25),
-        ("1700000000", 1_700_000_000.0),
-        ("2024-03-31T12:00:00Z", 1_711_886_400.0),
-        ("2024-03-31T12:00:00+02:00", 1_711_879_200.0),
-    ],
-)
-def test_times_in_payloads_are_unix_or_have_their_zone(given: object, meant: float) -> None:
-    assert time_of(given) == meant
-
-
-@pytest.mark.parametrize("given", ["2024-03-31T12:00:00", "2024-03-31", "soon", None, [], ""])
-def test_a_time_that_may_be_of_any_zone_is_none(given: object) -> None:
-    with pytest.raises(ValueError):
-        time_of(given)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "topic", "heard"),
-    [
-        ("a/b", "a/b", True),
-        ("a/+", "a/b", True),
-        ("a/+", "a/b/c", False),
-        ("a/#", "a/b/c", True),
-        ("a/#", "a", True),
-        ("#", "a/b", True),
-        ("+/b", "a/b", True),
-        ("a", "b", False),
-    ],
-)
-def test_wildcards_stand_for_levels(pattern: str, topic: str, heard: bool) -> None:
-    assert matches(pattern, topic) is heard
-
-
-def test_a_device_that_is_gone_is_known_by_its_word() -> None:
-    assert all(is_gone(word) and is_gone(word.upper()) for word in GONE)
-    assert is_gone(b'{"state":"offline"}')
-    assert not any(
-        is_gone(said) for said in (b"online", b'{"state":"online"}', b"true", b"[]", b"{}", b"", b"\xff")
-    )
-
-
-def test_a_constructor_refuses_what_check_refuses() -> None:
-    with pytest.raises(OptionError, match="values: there are none"):
-        create("shop", "mqtt", {"values": []})

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensors import Reading, SensorError, check, create
-from sensors.contract import PATIENCE_S, SensorContract, held
+from sensors import SensorError, check, create
+from sensors.contract import SensorContract, held
 from sensors.opcua import Opcua
 from tests.agent.brokers import HOST, babbling, free_port, until
 from tests.agent.brokers import Server as Listener
 from tests.real import need, require
 from tests.sensors.opcua_server import NAMESPACE, Server
+from tests.sensors.rows import Written, becomes, row, until_error
 
 FLOW = {"name": "flow", "node": f"nsu={NAMESPACE};s=Flow", "unit": "m3/s"}
 SPEED = {"name": "speed", "node": f"nsu={NAMESPACE};s=Speed"}
@@ -46,10 +47,9 @@ class TestOpcua(SensorContract):
     peer: Server
 
     @pytest.fixture
-    def options(self) -> Iterator[Mapping[str, object]]:
-        with Server() as server:
-            type(self).peer = server
-            yield {"url": server.url, "nodes": [FLOW], "rate_hz": RATE_HZ}
+    def options(self, server: Server) -> Mapping[str, object]:
+        type(self).peer = server
+        return {"url": server.url, "nodes": [FLOW], "rate_hz": RATE_HZ}
 
     @pytest.fixture
     def nowhere(self) -> Mapping[str, object]:
@@ -66,26 +66,6 @@ def sensor_of(server: Server, *nodes: dict[str, Any], **options: object) -> Opcu
     sensor = create("plc", "opcua", {"url": server.url, "nodes": list(nodes), "rate_hz": RATE_HZ, **options})
     assert isinstance(sensor, Opcua)
     return sensor
-
-
-def row(sensor: Opcua) -> list[float]:
-    reading = sensor.read(5.0)
-    assert isinstance(reading, Reading)
-    values: list[float] = reading.values[0].tolist()
-    return values
-
-
-def becomes(sensor: Opcua, *wanted: float) -> None:
-    """Read until a row is this; NaN is NaN."""
-    end = time.monotonic() + PATIENCE_S
-    while not np.array_equal(found := row(sensor), np.array(wanted, np.float32), equal_nan=True):
-        assert time.monotonic() < end, f"{found}, not {wanted}: {sensor.skipped}"
-
-
-def until_error(sensor: Opcua) -> None:
-    """Read until it raises."""
-    while True:
-        row(sensor)
 
 
 def test_values_of_every_kind_of_number_are_heard(server: Server) -> None:
@@ -369,16 +349,6 @@ class Told:
         self.Value = type("Variant", (), {"Value": value})()
         self.StatusCode = type("StatusCode", (), {"value": status, "name": "Bad"})()
         self.SourceTimestamp = self.ServerTimestamp = None
-
-
-class Written:
-    """A line that writes down what is pushed."""
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    def push(self, channel: int, value: float, time: float | None = None) -> None:
-        self.values.append(value)
 
 
 @given(

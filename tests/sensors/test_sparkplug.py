@@ -161,10 +161,16 @@ def test_a_lost_message_is_counted_and_asks_for_a_birth() -> None:
     assert not ears.node.unsure
 
 
-def test_before_the_birth_nothing_is_believed_and_an_unknown_alias_asks_for_one() -> None:
+def test_before_the_birth_only_what_names_itself_is_believed_and_an_unknown_alias_asks_for_one() -> None:
     ears = Ears()
     assert ears.node.unsure
-    assert ears.hear("NDATA", payload(3, {"name": "flow", "double_value": 1.0})) == []
+    assert ears.hear("NDATA", payload(3, {"alias": 7, "double_value": 1.0})) == []
+    assert ears.hear("NDATA", payload(4, {"name": "flow", "datatype": 10, "double_value": 1.0})) == [
+        (FLOW, 1.0)
+    ]
+    assert ears.hear("DBIRTH", pump(5), "pump") == [(PUMP, 5)]
+    assert ears.hear("DDATA", payload(6, {"alias": 9, "int_value": 6}), "pump") == [(PUMP, 6)]
+    assert ears.node.unsure
     ears.hear("NBIRTH", birth())
     assert ears.hear("NDATA", payload(1, {"alias": 99, "double_value": 1.0})) == []
     assert ears.counts == {"unborn": 1, "unknown_aliases": 1}
