@@ -3,7 +3,7 @@ take, times how much slower the board is."""
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import merge
@@ -103,9 +103,8 @@ class Agent:
         self._halvings, self._halved_at = 0, 0.0
         self.cpu_s = self.monitors_s = 0.0  # of the board, at its full clock
         self._free_at = 0.0
-        self._busy_s: deque[float] = deque()  # of the steps since the governor looked
         self._looked = (0.0, 0.0, 0.0)
-        self.changes: list[float] = []
+        self.changes: list[tuple[float, str]] = []  # when, and why
         limits = Limits(
             cores=script.cpu,
             power_w=script.power_w,
@@ -136,11 +135,12 @@ class Agent:
         assert delay_s is not None
 
         def hear(job: Job, levels: Sequence[float]) -> None:
-            heard = self.heard[name]
-            if heard.latest is not None:
-                late_s = self.board.time - (heard.latest - START)
-                heard.worst_s = max(heard.worst_s, late_s)
-                heard.broken += late_s > delay_s + STEP_S
+            heard, since = self.heard[name], job.times[0]
+            if monitor.cascade is not None:  # from the newest that it looked at before
+                since = since if heard.latest is None else heard.latest
+            late_s = self.board.time + STEP_S - (since - START)
+            heard.worst_s = max(heard.worst_s, late_s)
+            heard.broken += late_s > delay_s + STEP_S
             heard.latest = job.times[-1]
 
         monitor.listener = hear
@@ -169,27 +169,24 @@ class Agent:
         while self.board.time < end:
             watch(self.board.time / end)
             now = self.board.time + STEP_S
-            before = self.cpu_s
             while upcoming is not None and upcoming[0] <= now + 1e-9:
                 self.inbox.put(upcoming[1])
                 upcoming = next(due, None)
             self.cpu_s += BASE_CORES * self.script.slower * STEP_S
+            busy = min(1.0, max(0.0, self._free_at - self.board.time) / STEP_S)
             if self._free_at <= now:
                 self._work(now)
             if self.policy == "governed":
                 self._govern(now)
             elif self.policy == "naive":
                 self._halve(now)
-            self._pass_by(self.cpu_s - before)
+            self._pass_by(busy)
             trace.note()
         return trace.figures()
 
-    def _pass_by(self, spent_s: float) -> None:
-        """A step of the board's time. Work that takes longer keeps the pipeline busy, and the core, for as long."""
-        self._busy_s.append(spent_s)
-        cores = 0.0
-        if self._free_at > self.board.time:
-            cores = min(1.0, (self._free_at - self.board.time) / STEP_S) * self.script.share(self.board.hour)
+    def _pass_by(self, busy: float) -> None:
+        """A step of the board's time, of which the pipeline was at work for so great a part."""
+        cores = busy * self.script.share(self.board.hour)
         self.board.pass_by(STEP_S, cores + BASE_CORES * self.script.slower / self.board.speed)
 
     def _work(self, now: float) -> None:
@@ -231,7 +228,7 @@ class Agent:
         change = self.governor.tick(now)
         self.cpu_s += (process_time() - began) * self.script.slower
         if change is not None:
-            self.changes.append(now)
+            self.changes.append((now, change.reason))
 
     def look(self, monitors_s: float, overdue_s: float) -> Telemetry:
         """The governor's senses. What it reads as CPU time grows with a slower clock, as in a real board."""
@@ -255,7 +252,7 @@ class Agent:
         else:
             return
         self._halved_at = now
-        self.changes.append(now)
+        self.changes.append((now, "hot" if self.board.heat_c >= limit_c else "cool"))
         for halved in self._halved:
             halved.every = 2**self._halvings
 
@@ -293,7 +290,8 @@ class _Trace:
         watts = np.array(self._cores) * agent.board.board.core_w
         limit_c = agent.limits.temperature_c
         over_c = 0.0 if limit_c is None else max(0.0, float(np.max(np.array(self._degrees)) - limit_c))
-        late_changes = [at for at in agent.changes if at > HOUR_S]
+        later = [(at, why) for at, why in agent.changes if at > HOUR_S]
+        own = [at for at, why in later if not why.startswith("learned")]
         found = [
             _found(anomaly, agent.heard[stream.name], stream.config.max_delay_s or 0.0)
             for stream in agent._streams.values()
@@ -322,7 +320,13 @@ class _Trace:
             },
             "dropped_rows": sum(agent.inbox.dropped(name) for name in agent._streams),
             "changes": len(agent.changes),
-            "changes_per_hour": len(late_changes) / max(agent.script.hours - 1, 1e-9),
+            "changes_per_hour": len(own) / max(agent.script.hours - 1, 1e-9),
+            "changes_learned": len(later) - len(own),
+            "reasons": dict(Counter(why.partition(":")[0] for _, why in later)),
+            "over_cpu_at_h": [
+                round(i / 60, 2)
+                for i in np.flatnonzero(settled & (cores > (agent.limits.cores or np.inf))).tolist()
+            ][:60],
             "inferences": sum(_looked(monitor) for monitor in agent.monitors.values()),
             "windows": sum(monitor.windows for monitor in agent.monitors.values()),
             "empty_after_h": None if agent.board.empty_at is None else agent.board.empty_at / HOUR_S,

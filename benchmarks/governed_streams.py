@@ -30,7 +30,7 @@ MOTOR_HZ, BLOCK_S = 3200.0, 0.5
 SHIFT_S = (
     7200.0  # of the motor are made, and repeated: with the looks of each agent they never meet the same twice
 )
-LESSON_S, EVERY_FAULT_S = 180.0, 300.0
+LESSON_S, EVERY_FAULT_S = 180.0, 400.0
 KINDS: tuple[FaultKind, ...] = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner")
 SEVERITIES = (0.01, 0.02, 0.05, 0.2)
 LASTS_S = (150.0, 60.0, 90.0, 30.0)

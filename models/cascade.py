@@ -122,11 +122,9 @@ class Cascade:
 
     def _all(self, windows: Windows, means: Array) -> Seen:
         """A full gaze."""
+        before, skipped = self._caught_up()
         rows = self.features.extract(windows)
         count = len(rows)
-        skipped = self._number - self._looked
-        if skipped:
-            self._rows.clear()
         self._number += count
         self._looked = self._number
         self._kept.clear()
@@ -142,7 +140,21 @@ class Cascade:
             number = self._number - count + i + 1
             if i >= settled and not (learned and number % REFRESHED) and self._normal():
                 self._teach(means[i - settled])
-        return Seen(windows.times, rows, fresh, 0 if fresh else skipped)
+        times = windows.times
+        if before:
+            times = [kept.time for kept in before] + times
+            rows = np.concatenate([np.stack([self._row(kept) for kept in before]), rows])
+        return Seen(times, rows, fresh, 0 if fresh else skipped)
+
+    def _caught_up(self) -> tuple[list[_Kept], int]:
+        """The kept windows that nobody has looked at yet, so that a look has its average; and how many before them are
+        passed over for good."""
+        pending = [kept for kept in self._kept if kept.number > self._looked]
+        skipped = self._number - len(pending) - self._looked
+        if skipped:
+            self._rows.clear()
+        self._rows.extend(self._row(kept) for kept in pending)
+        return pending, skipped
 
     def _some(self, windows: Windows, means: Array) -> list[Seen]:
         seen: list[Seen] = []
@@ -180,12 +192,8 @@ class Cascade:
 
     def _look(self) -> Seen:
         """At the newest window and those before it that an average has."""
-        pending = [kept for kept in self._kept if kept.number > self._looked]
-        skipped = pending[0].number - self._looked - 1
-        if skipped:
-            self._rows.clear()
+        pending, skipped = self._caught_up()
         rows = [self._row(kept) for kept in pending]
-        self._rows.extend(rows)
         self._looked = self._number
         self.looks.full += 1
         self._note(pending[-1].time)
