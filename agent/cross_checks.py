@@ -89,8 +89,8 @@ def _made(config: SensorConfig, place: Located, mistakes: list[Mistake]) -> Sens
     from sensors import registry
 
     path = f"sensors.{step(config.name)}"
-    if config.driver not in registry.DRIVERS:
-        hint = nearest(config.driver, registry.DRIVERS) or f": there are {', '.join(registry.DRIVERS)}"
+    if not registry.known(config.driver):
+        hint = nearest(config.driver, registry.names()) or f": there are {', '.join(registry.names())}"
         _wrong(place, "driver", path, f"{quoted(config.driver)} is not a driver{hint}", mistakes)
         return None
     problems = registry.check(config.driver, config.options)

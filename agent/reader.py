@@ -10,6 +10,7 @@ from typing import Literal
 
 from agent.inbox import Inbox
 from sensors.base import Reading, Sensor, SensorError
+from sensors.plugins import words
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +66,12 @@ class Reader:
         while not self._stop.is_set():
             try:
                 self._read_on()
-            except (SensorError, OSError) as error:
+            except Exception as error:
+                if not self._of_the_world(error):
+                    raise
                 if self.phase == "reading" and time.monotonic() - self._reading_since >= STABLE_S:
                     pause = FIRST_PAUSE_S
-                self._failed(str(error), pause)
+                self._failed(self._in_words(error), pause)
             self._close()
             if self.sensor.finished:  # also when its last word was an error: there is no more of it
                 logger.info("sensor %s has come to its end%s", self.sensor.name, _left_out(self.sensor))
@@ -120,8 +123,20 @@ class Reader:
     def _close(self) -> None:
         try:
             self.sensor.close()
-        except (SensorError, OSError) as error:  # a plug that is out already
-            logger.debug("sensor %s: closing: %s", self.sensor.name, error)
+        except Exception as error:  # a plug that is out already
+            if not self._of_the_world(error):
+                raise
+            logger.debug("sensor %s: closing: %s", self.sensor.name, self._in_words(error))
+
+    def _of_the_world(self, error: Exception) -> bool:
+        """Not a fault of our own: whatever a plug-in raises takes its sensor down and nothing else."""
+        return isinstance(error, SensorError | OSError) or bool(self.sensor.origin)
+
+    def _in_words(self, error: Exception) -> str:
+        if isinstance(error, SensorError | OSError):
+            return str(error)
+        logger.debug("sensor %s: fault of its driver", self.sensor.name, exc_info=error)
+        return f"{self.sensor.name}: fault of the driver from {self.sensor.origin}: {words(error)}"
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds

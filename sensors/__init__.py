@@ -1,6 +1,7 @@
 """The physical world as Readings; importing this touches no hardware and loads no driver."""
 
 from sensors.base import Channel, Clock, OptionError, PolledSensor, Reading, Sensor, SensorError
+from sensors.plugins import PluginError
 from sensors.registry import DRIVERS, OptionDoc, check, create, describe, options
 from sensors.values import Problem
 
@@ -10,6 +11,7 @@ __all__ = [
     "Clock",
     "OptionDoc",
     "OptionError",
+    "PluginError",
     "PolledSensor",
     "Problem",
     "Reading",

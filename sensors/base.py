@@ -97,6 +97,7 @@ class Sensor(ABC):
     """
 
     name: str = ""  # given by registry.create; stands in every Reading
+    origin: str = ""  # given by registry.create: the package whose plug-in it is, "" for a driver built in
     channels: tuple[Channel, ...] = ()
     rate_hz: float = 0.0  # 0 until known
     kind: Kind = "telemetry"  # decides the default features and detector of a monitor

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensors.base import OptionError, Sensor
+from sensors.plugins import PluginError, plugins, words
 from sensors.values import Problem, convert, named_fields, show_type, unknown_names
 
 DRIVERS: dict[str, str] = {
@@ -45,8 +46,24 @@ class OptionDoc:
     fields: tuple[OptionDoc, ...] = ()  # of the structure, or of each one in the list
 
 
+def names() -> list[str]:
+    """Every driver there is: built in, then those of plug-ins. No plug-in takes the place of one built in."""
+    return [*DRIVERS, *(name for name in sorted(plugins()) if name not in DRIVERS)]
+
+
+def known(driver: str) -> bool:
+    """Whether there is one of that name; plug-ins are looked for only where it is not built in."""
+    return driver in DRIVERS or driver in plugins()
+
+
 def load(driver: str) -> type[Sensor]:
-    """The class of a driver, imported now. Raises KeyError for an unknown name."""
+    """The class of a driver, imported now. Raises KeyError for an unknown name, PluginError for a broken plug-in."""
+    if driver not in DRIVERS:
+        offers = plugins()[driver]
+        if len(offers) > 1:
+            packages = " and ".join(offer.package for offer in offers)
+            raise PluginError(f"driver {driver} comes with {packages}: uninstall all but one")
+        return offers[0].load()
     module, _, name = DRIVERS[driver].partition(":")
     found = getattr(importlib.import_module(module), name)
     assert isinstance(found, type), DRIVERS[driver]
@@ -82,10 +99,13 @@ def describe(driver: str) -> list[OptionDoc]:
 
 
 def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, list[Problem]]:
-    if driver not in DRIVERS:
-        return None, unknown_names([driver], list(DRIVERS), "driver", "")
-    cls = load(driver)
-    parameters = _parameters(cls)
+    if not known(driver):
+        return None, unknown_names([driver], names(), "driver", "")
+    try:
+        cls = load(driver)
+        parameters = _parameters(cls)
+    except PluginError as error:
+        return None, [Problem("driver", None, str(error))]
     problems = unknown_names(given, list(parameters), "option", "")
     values: dict[str, Any] = {}
     for name, parameter in parameters.items():
@@ -96,9 +116,17 @@ def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, l
     if problems:
         return None, problems
     try:
-        return cls(**values), []  # a constructor only stores, and refuses what does not fit together
+        sensor = cls(**values)  # a constructor only stores, and refuses what does not fit together
     except OptionError as error:
         return None, [Problem(error.path, error.value, error.message)]
+    except Exception as error:
+        if driver in DRIVERS:
+            raise
+        package = plugins()[driver][0].package
+        return None, [Problem("driver", None, f"driver {driver} of {package} cannot be made: {words(error)}")]
+    if driver not in DRIVERS:
+        sensor.origin = plugins()[driver][0].package
+    return sensor, []
 
 
 def _parameters(cls: type[Sensor]) -> dict[str, inspect.Parameter]:

@@ -91,6 +91,17 @@ def test_a_driver_that_raises_is_closed_counted_and_opened_again(caplog: pytest.
     assert "sensor pump reads again" in caplog.text
 
 
+def test_whatever_a_plug_in_raises_takes_only_its_sensor_down() -> None:
+    fault: list[object] = [ZeroDivisionError("division by zero")] * 1000
+    sensor = Scripted(1.0, *fault)
+    sensor.origin = "acme-flow 1.0"
+    with running(sensor) as reader:
+        until(lambda: reader.failures >= 2, "it is opened again")
+        assert reader.error == (
+            "pump: fault of the driver from acme-flow 1.0: ZeroDivisionError: division by zero"
+        )
+
+
 def test_while_it_fails_the_error_is_there_in_words() -> None:
     sensor = Scripted(opens=tuple(SensorError("no such device") for _ in range(1000)))
     with running(sensor) as reader:
