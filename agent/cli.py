@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from agent import cli_sensors
+
 if TYPE_CHECKING:
     from agent.config import Config
 
@@ -85,6 +87,7 @@ fields. The same files and configuration give the same bytes, whatever --chunk i
   tocsin schema                        the names of all schemas
   tocsin schema event > event.json     JSON Schema of what is published on <prefix>/<device>/event
 """,
+    **cli_sensors.EXAMPLES,
 }
 
 
@@ -418,6 +421,7 @@ def parser() -> argparse.ArgumentParser:
     init = add("init", _init, "write an annotated configuration for what this machine has")
     init.add_argument("-o", "--out", metavar="FILE", help="write it there instead of on standard output")
     init.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    cli_sensors.add(add)
     schema = add("schema", _schema, "print the JSON Schema of a payload")
     schema.add_argument("name", metavar="NAME", nargs="?", help="which; without it, their names")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.config import ConfigError
 from agent.names import host_name
-from agent.yaml_lines import Mistake, printable
+from agent.yaml_lines import Mistake, flow, printable
 
 # Figures of the board that say together how it is. The others stand still for days or follow these.
 TELLING = ("cpu", "load", "memory", "pressure cpu", "pressure io", "power total")
@@ -102,9 +102,9 @@ def starter_yaml(*, root: str = "/", probe: bool = False, state_dir: Path | None
         model=_model(Path(root)),
         device=host_name(),
         broker=broker,
-        state="#state_dir: /var/lib/tocsin" if state_dir is None else f"state_dir: {_flow(str(state_dir))}",
+        state="#state_dir: /var/lib/tocsin" if state_dir is None else f"state_dir: {flow(str(state_dir))}",
         others=_without_driver(Path(root)),
-        channels=_flow(_telling(root)),
+        channels=flow(_telling(root)),
     )
 
 
@@ -163,11 +163,3 @@ def _line(path: Path) -> str:
         return path.read_text("utf-8", "replace").replace("\0", "").strip()
     except OSError:
         return ""
-
-
-def _flow(value: object) -> str:
-    """A value on one line of YAML."""
-    import yaml
-
-    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
-    return text.removesuffix("...\n").strip()

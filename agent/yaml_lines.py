@@ -236,6 +236,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def flow(value: object) -> str:
+    """A value on one line of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("...\n").strip()
+
+
 def quoted(value: object) -> str:
     """A value in a message: text in quotes, the rest as YAML has it, cut where it is long."""
     if isinstance(value, (dict, list)):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +88,17 @@ class Clock:
         time.sleep(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something on this machine that a driver can read."""
+
+    name: str  # to call the sensor by: "board", "adxl345"
+    what: str  # in words: "accelerometer ADXL345 on i2c-1"
+    options: Mapping[str, object]  # with which the driver reads it
+    note: str = ""  # what must be done before it can be read, as a command where there is one
+    driver: str = ""  # filled in by registry.find
+
+
 S = TypeVar("S", bound="Sensor")
 
 
@@ -104,6 +117,18 @@ class Sensor(ABC):
     waits: bool = False  # True: a full queue makes the reader wait instead of dropping the oldest
     finished: bool = False  # True once a finite source has given its last Reading
     clock: Clock = Clock()
+    extra: ClassVar[str] = (
+        ""  # of pyproject.toml, that it needs; one of the driver's own name need not be said
+    )
+
+    @classmethod
+    def find(cls, root: Path) -> Sequence[Found]:
+        """What this driver can read on the machine whose files are under `root`; nothing where it cannot know.
+
+        Lists and reads files of the kernel's (/sys, /proc, names in /dev) and nothing else: opens no device, speaks to
+        no bus and no network. Gives options with `root` in them where that is not "/".
+        """
+        return ()
 
     @abstractmethod
     def open(self) -> None:

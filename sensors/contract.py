@@ -13,6 +13,7 @@ class TestPt100(SensorContract):
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -207,6 +208,16 @@ class SensorContract:
         given = options if nowhere is None else nowhere
         assert check(self.driver, given) == []
         assert create(NAME, self.driver, given).name == NAME
+
+    def test_what_it_finds_has_a_name_and_options_that_are_right(self, tmp_path: Path) -> None:
+        cls = load(self.driver)
+        assert list(cls.find(tmp_path / "empty")) == [], "nothing can be found where there is nothing"
+        for found in cls.find(Path("/")):
+            assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", found.name), (
+                f"{found.name} is no sensor's name"
+            )
+            assert found.what, "it says what was found"
+            assert check(self.driver, found.options) == []
 
     def test_every_option_is_explained(self) -> None:
         for option in describe(self.driver):

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from sensors.base import Channel, PolledSensor, Positive
+from sensors.base import Channel, Found, PolledSensor, Positive
 from sensors.kernel_files import UNKNOWN, by_number, first_number, hexadecimal, mean, number, read, scaled
 from sensors.power import Source, battery_sources, hwmons, power_sources
 
@@ -72,6 +72,12 @@ class Host(PolledSensor):
         self._include = FIGURES if include is None else tuple(include)
         self._sources: list[Source] = []
         self.absent: tuple[str, ...] = ()  # figures asked for, and channels, that this board does not show
+
+    @classmethod
+    def find(cls, root: Path) -> Sequence[Found]:
+        if not (root / "proc/stat").exists():
+            return ()
+        return (Found("board", "this computer itself", {} if root == Path("/") else {"root": str(root)}),)
 
     def open(self) -> None:
         self._busy = self._total = UNKNOWN

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import itertools
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sensors.base import OptionError, Sensor
+from sensors.base import Found, OptionError, Sensor
 from sensors.plugins import PluginError, plugins, words
 from sensors.values import Problem, convert, named_fields, show_type, unknown_names
 
@@ -96,6 +98,33 @@ def describe(driver: str) -> list[OptionDoc]:
     cls = load(driver)
     texts = _texts(inspect.getdoc(cls.__init__) or "") or _texts(inspect.getdoc(cls) or "")
     return [_describe(name, p.annotation, p.default, texts) for name, p in _parameters(cls).items()]
+
+
+def find(root: Path = Path("/")) -> tuple[list[Found], list[str]]:
+    """What is on this machine, by the word of each driver, and what went wrong with those of plug-ins.
+
+    Harmless: only lists and reads files of the kernel's. Names differ from each other.
+    """
+    found: list[Found] = []
+    troubles: list[str] = []
+    for driver in names():
+        try:
+            for one in load(driver).find(root):
+                name = next(n for n in _numbered(one.name) if n not in {other.name for other in found})
+                found.append(dataclasses.replace(one, name=name, driver=driver))
+        except PluginError as error:
+            troubles.append(str(error))
+        except Exception as error:
+            if driver in DRIVERS:
+                raise
+            troubles.append(f"driver {driver} of {plugins()[driver][0].package} cannot look: {words(error)}")
+    return found, troubles
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """ "oven", "oven-2", "oven-3", ..."""
+    yield name
+    yield from (f"{name}-{n}" for n in itertools.count(2))
 
 
 def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, list[Problem]]:

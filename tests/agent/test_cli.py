@@ -25,7 +25,20 @@ from tests.agent.recordings import step, write_csv
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "commands.md"
-COMMANDS = {"demo", "run", "check", "replay", "learn", "explain", "status", "top", "bench", "init", "schema"}
+COMMANDS = {
+    "bench",
+    "check",
+    "demo",
+    "explain",
+    "init",
+    "learn",
+    "replay",
+    "run",
+    "schema",
+    "sensors",
+    "status",
+    "top",
+}
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
