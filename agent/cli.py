@@ -79,10 +79,6 @@ fields. The same files and configuration give the same bytes, whatever --chunk i
   tocsin bench --seconds 1 --json
   tocsin bench --power                 what a busy core adds in watts, for budgets of power
 """,
-    "init": """
-  tocsin init                          print a configuration for what this machine has
-  tocsin init -o tocsin.yaml
-""",
     "schema": """
   tocsin schema                        the names of all schemas
   tocsin schema event > event.json     JSON Schema of what is published on <prefix>/<device>/event
@@ -241,12 +237,6 @@ def _bench(arguments: argparse.Namespace) -> int:
     from agent import bench
 
     return bench.command(config, seconds=arguments.seconds or 2.0, as_json=arguments.json)
-
-
-def _init(arguments: argparse.Namespace) -> int:
-    from agent import starter
-
-    return starter.command(arguments.out, force=arguments.force)
 
 
 def _schema(arguments: argparse.Namespace) -> int:
@@ -418,9 +408,6 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure instead what a busy core adds in watts, by this board's meter or by one that you read",
     )
-    init = add("init", _init, "write an annotated configuration for what this machine has")
-    init.add_argument("-o", "--out", metavar="FILE", help="write it there instead of on standard output")
-    init.add_argument("--force", action="store_true", help="replace FILE if it exists")
     cli_sensors.add(add)
     schema = add("schema", _schema, "print the JSON Schema of a payload")
     schema.add_argument("name", metavar="NAME", nargs="?", help="which; without it, their names")

@@ -117,7 +117,7 @@ class SensorConfig(Frozen, frozen=True, kw_only=True):
     """A source of samples. All other keys are the driver's options."""
 
     name: Annotated[str, About("", role="name")] = ""
-    driver: Annotated[str, About("Which driver reads it; `tocsin init` lists what this machine has.")]
+    driver: Annotated[str, About("Which driver reads it; `tocsin sensors` lists them.")]
     silent_after_s: Annotated[
         float | None,
         DURATION,

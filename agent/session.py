@@ -96,7 +96,7 @@ class Session:
     """
 
     def __init__(
-        self, broker: BrokerOptions, client_id: str, protocol: Literal["5", "3.1.1"], will: Message
+        self, broker: BrokerOptions, client_id: str, protocol: Literal["5", "3.1.1"], will: Message | None
     ) -> None:
         self.broker = broker
         self.client_id = client_id
@@ -122,7 +122,8 @@ class Session:
         )
         client.connect_timeout = broker.connect_timeout_s
         client.max_inflight_messages_set(0)  # the owner counts, because the broker has a say in MQTT 5
-        client.will_set(will.topic, will.payload, will.qos, will.retain)
+        if will is not None:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
         if broker.username:
             client.username_pw_set(broker.username, broker.password or None)
         client.on_log = self._on_log

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from agent.broker import BrokerOptions
 from agent.config import ConfigError
-from agent.names import host_name
-from agent.yaml_lines import Mistake, flow, printable
+from agent.names import Host, host_name
+from agent.scan import Look, look_at
+from agent.visit import visit
+from agent.yaml_lines import Mistake, flow, printable, quoted
+from sensors import registry
+from sensors.base import Found
 
 # Figures of the board that say together how it is. The others stand still for days or follow these.
 TELLING = ("cpu", "load", "memory", "pressure cpu", "pressure io", "power total")
 # Zones of the chip itself. A radio's or an accelerator's comes and goes with its power, and a row that lacks a
 # figure is not judged.
 STEADY_ZONES = ("cpu", "soc", "pkg", "tj")
-PROBE_S = 0.5  # a broker on this host answers in a millisecond or two
+# Rates at which half an hour is enough to learn from and not too much (models.smoothing, agent.assemble.MOST_LEARNED).
+LEARN_FROM_HZ, LEARN_TO_HZ = 0.5, 25.0
 
 # A line that begins with "#" and no single space is a setting: take away the "#".
 _TEXT = """\
@@ -28,8 +36,9 @@ _TEXT = """\
 device: {device}
 
 broker:
-  host: localhost                # {broker}
-#  username: tocsin
+  # {answer}
+  host: {host}
+{port}#  username: tocsin
 #  password_file: broker-password   # beside this file; its first line is the password
 #  tls: true
 
@@ -37,11 +46,7 @@ broker:
 {state}
 
 sensors:
-  board:                         # this computer itself
-    driver: host
-    rate_hz: 1
-    silent_after: 30 s
-# A recording, heard as if it happened now: a CSV with a column of times and one for each channel.
+{sensors}# A recording, heard as if it happened now: a CSV with a column of times and one for each channel.
 #  pump:
 #    driver: recording
 #    file: pump.csv              # beside this file
@@ -52,13 +57,7 @@ sensors:
 #    faults: [{{kind: bearing_outer, at_s: 5 min, ramp_s: 1 min}}]
 {others}
 monitors:
-  board:
-    sensor: board
-    channels: {channels}
-    learn: 30 min                # of normal operation, from the first start
-    false_alarms: 1 per week     # what it has learned says how surely that can be kept
-    alert: {{on_delay: 30 s, flood: 6 per hour}}
-#  pump:
+{monitors}#  pump:
 #    sensor: pump
 #    false_alarms: 1 per month   # by default 1 per week, as soon as it has seen enough to keep that
 #  motor:
@@ -69,9 +68,29 @@ monitors:
 """
 
 
-def command(out: str | None, *, force: bool) -> int:
+def command(out: str | None, *, force: bool, broker: str = "localhost", root: Path = Path("/")) -> int:
     """`tocsin init`: the configuration in the file `out`, or printed. Raises ConfigError where it cannot be."""
-    text = starter_yaml(probe=True, state_dir=None if os.geteuid() == 0 else _own_state_dir())
+    if out is not None and not force and Path(out).exists():
+        raise ConfigError([_there_already(out)])
+    host, port = _address(broker)
+    print("looking at what this machine has; nothing is written to it", file=sys.stderr)
+    found, troubles = registry.find(root)
+    looks = []
+    for look in look_at(found):
+        looks.append(look)
+        print(printable(f"  {look.found.name} ({look.found.driver}): {look.sentence()}"), file=sys.stderr)
+    for trouble in troubles:
+        print(printable(f"  {trouble}"), file=sys.stderr)
+    answer = _ask(host, port)
+    print(printable(f"  broker {host}:{port}: {answer}"), file=sys.stderr)
+    text = starter_yaml(
+        looks,
+        root=root,
+        host=host,
+        port=port,
+        answer=answer,
+        state_dir=None if os.geteuid() == 0 else _own_state_dir(),
+    )
     if out is None:
         sys.stdout.write(text)
         return 0
@@ -79,33 +98,96 @@ def command(out: str | None, *, force: bool) -> int:
         with Path(out).open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError([Mistake(out, 0, "", "is there already: --force replaces it")]) from None
+        raise ConfigError([_there_already(out)]) from None
     except OSError as error:
         raise ConfigError([Mistake(out, 0, "", f"cannot be written: {error.strerror}")]) from None
     print(f"wrote {out}. Next: tocsin check -c {out}, then tocsin run -c {out}")
     return 0
 
 
-def starter_yaml(*, root: str = "/", probe: bool = False, state_dir: Path | None = None) -> str:
-    """An annotated configuration for the machine whose files are under `root`.
+def starter_yaml(
+    looks: Sequence[Look],
+    *,
+    root: Path = Path("/"),
+    host: str = "localhost",
+    port: int = 1883,
+    answer: str = "name or address of your broker",
+    state_dir: Path | None = None,
+) -> str:
+    """An annotated configuration of what was looked at on the machine whose files are under `root`.
 
-    Only reads files; with `probe` it also asks whether something listens on port 1883 of this host.
     `state_dir` is where the agent may write, None for the installed agent's own folder.
     """
-    if not probe:
-        broker = "name or address of your broker"
-    elif _broker_here():
-        broker = "a broker answers here"
-    else:
-        broker = "nothing answers here: install mosquitto, or name your broker"
+    good = [look for look in looks if look.shown]
+    if not good:  # a configuration without any sensor would be refused
+        good = [Look(Found("board", "this computer itself", {}, driver="host"))]
     return _TEXT.format(
-        model=_model(Path(root)),
+        model=_model(root),
         device=host_name(),
-        broker=broker,
+        answer=printable(answer),
+        host=flow(host),
+        port="" if port == 1883 else f"  port: {port}\n",
         state="#state_dir: /var/lib/tocsin" if state_dir is None else f"state_dir: {flow(str(state_dir))}",
-        others=_without_driver(Path(root)),
-        channels=flow(_telling(root)),
+        sensors="".join(map(_sensor, good)) + "".join(_example(look) for look in looks if not look.shown),
+        others=_without_driver(root, looks),
+        monitors="".join(map(_monitor, good)),
     )
+
+
+def _there_already(out: str) -> Mistake:
+    return Mistake(out, 0, "", "is there already: --force replaces it")
+
+
+def _address(broker: str) -> tuple[str, int]:
+    host, colon, port = broker.rpartition(":")
+    if colon and port.isdigit() and 0 < int(port) < 65536 and host:
+        return host, int(port)
+    try:
+        return Host().parse(broker.removesuffix(":")), 1883
+    except ValueError as error:
+        raise ConfigError([Mistake("--broker", 0, "", f"{quoted(broker)} {error}")]) from None
+
+
+def _ask(host: str, port: int) -> str:
+    """What the broker says to a client that it does not know yet."""
+    answer = visit(BrokerOptions(host, port), f"tocsin-{host_name()}")
+    if answer.protocol:
+        return f"a broker answers here, MQTT {answer.protocol}"
+    if "refuses" in answer.why:
+        return f"{answer.why}; give a username and a password_file"
+    return f"{answer.why}; install one (sudo apt install mosquitto), or name yours"
+
+
+def _sensor(look: Look) -> str:
+    """A sensor that was read, as it stands in the file."""
+    lines = [f"  {look.found.name}:", f"    driver: {look.found.driver}"]
+    lines[0] = f"{lines[0]:<32} # {printable(look.found.what)}"
+    lines += [f"    {name}: {flow(value)}" for name, value in look.found.options.items()]
+    if look.shown:
+        lines.append(f"    # {look.rate_hz:g} samples per second; now {printable(look.sentence())}")
+    return "\n".join([*lines, ""])
+
+
+def _example(look: Look) -> str:
+    """One that could not be read, as an example to come back to."""
+    note = f"; first: {look.found.note}" if look.found.note else ""
+    about = f"# {look.found.name}, {look.found.what}: {look.sentence()}{note}"
+    lines = _sensor(replace(look, error="", values=(), channels=())).splitlines()
+    return "\n".join([printable(about), *(f"#{line}" for line in lines), ""])
+
+
+def _monitor(look: Look) -> str:
+    name = look.found.name
+    lines = [f"  {name}:", f"    sensor: {name}"]
+    channels = _telling(look)
+    if look.found.driver == "host" or len(channels) < len(look.channels):
+        lines.append(f"    channels: {flow(channels)}")
+    if look.kind == "telemetry" and LEARN_FROM_HZ <= (look.rate_hz or 1.0) <= LEARN_TO_HZ:
+        lines.append("    learn: 30 min                # of normal operation, from the first start")
+    lines.append("    false_alarms: 1 per week     # what it has learned says how surely that can be kept")
+    if look.kind == "telemetry":
+        lines.append("    alert: {on_delay: 30 s, flood: 6 per hour}")
+    return "\n".join([*lines, ""])
 
 
 def _model(root: Path) -> str:
@@ -116,40 +198,27 @@ def _model(root: Path) -> str:
     return host_name()
 
 
-def _telling(root: str) -> list[str]:
-    """The channels that this board shows now and that say together how it is."""
-    from sensors import registry
-    from sensors.base import SensorError
-
-    try:
-        with registry.create("board", "host", {"root": root}) as board:
-            names = [channel.name for channel in board.channels]
-    except SensorError:
-        return ["cpu"]
+def _telling(look: Look) -> list[str]:
+    """The channels that have a value; of a board those that say together how it is."""
+    names = list(look.shown)
+    if look.found.driver != "host":
+        return names
     zones = [name for name in names if name.startswith("temperature ")]
     steady = [name for name in zones if any(word in name.lower() for word in STEADY_ZONES)] or zones[:1]
-    return [name for name in names if name in TELLING or name in steady] or names[:1]
+    return [name for name in names if name in TELLING or name in steady] or names[:1] or ["cpu"]
 
 
-def _without_driver(root: Path) -> str:
-    """Comments on the sensors that the kernel shows and no driver of ours reads yet."""
+def _without_driver(root: Path, looks: Sequence[Look]) -> str:
+    """Comments on the sensors that the kernel shows and no driver of ours has found."""
+    known = {str(value) for look in looks for value in look.found.options.values()}
     found = []
     for device in sorted(root.glob("sys/bus/iio/devices/iio:device*")):
-        inputs = sorted({path.name.removesuffix("_raw") for path in device.glob("in_*_raw")})
-        found.append(f"# {device.name}: {_line(device / 'name')} ({', '.join(inputs) or 'no inputs'})")
+        if known.isdisjoint({device.name, _line(device / "name")}):
+            inputs = sorted({path.name.removesuffix("_raw") for path in device.glob("in_*_raw")})
+            found.append(f"# {device.name}: {_line(device / 'name')} ({', '.join(inputs) or 'no inputs'})")
     if not found:
         return ""
     return "\n".join(["# Also here, but there is no driver for them yet:", *map(printable, found), ""])
-
-
-def _broker_here() -> bool:
-    import socket
-
-    try:
-        with socket.create_connection(("127.0.0.1", 1883), PROBE_S):
-            return True
-    except OSError:
-        return False
 
 
 def _own_state_dir() -> Path:

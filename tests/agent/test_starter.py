@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent import starter
+from agent.cli import main
 from agent.config import ConfigError, load, load_text
+from agent.scan import Look, look_at
 from agent.starter import starter_yaml
-from sensors import registry
+from sensors import Found, registry
+from sensors.base import Channel
+from sensors.plugins import plugins
+from tests.agent.brokers import HOST, Mosquitto, free_port
+from tests.agent.running import Agent
+from tests.agent.test_drivers import FINDS
+from tests.sensors.test_plugins import install
 
 
 def put(root: Path, files: dict[str, str]) -> str:
@@ -38,22 +49,40 @@ def board(root: Path, **more: str) -> str:
     )
 
 
+def looks(root: Path = Path("/")) -> list[Look]:
+    """What is on a machine, looked at so often that no test has to wait."""
+    found, problems = registry.find(root)
+    assert problems == []
+    quick = [dataclasses.replace(one, options={**one.options, "rate_hz": 50}) for one in found]
+    return list(look_at(quick))
+
+
+def written(root: Path = Path("/")) -> str:
+    return starter_yaml(looks(root), root=root)
+
+
 def test_it_loads_on_this_machine_and_names_channels_that_are_here() -> None:
-    config = load_text(starter_yaml())
+    config = load_text(written())
     with registry.create("board", "host", config.sensors["board"].options) as sensor:
         assert set(config.monitors["board"].channels) <= {channel.name for channel in sensor.channels}
 
 
 def test_it_listens_to_what_the_board_shows(tmp_path: Path) -> None:
-    text = starter_yaml(root=board(tmp_path))
+    board(tmp_path)
+    text = written(tmp_path)
     assert text.startswith("# Tocsin on Raspberry Pi 5 Model B Rev 1.0. ")
-    assert load_text(text).monitors["board"].channels == ("cpu", "load", "temperature cpu-thermal")
+    assert load_text(text).monitors["board"].channels == ("load", "temperature cpu-thermal")
+
+
+def test_what_it_shows_now_stands_beside_it(tmp_path: Path) -> None:
+    board(tmp_path)
+    assert "# 50 samples per second; now load 0.5, temperature cpu-thermal 51.0 Cel" in written(tmp_path)
 
 
 def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
-    root = board(tmp_path)
+    board(tmp_path)
     put(tmp_path, {"sys/class/thermal/thermal_zone1/temp": "40000"})
-    channels = load_text(starter_yaml(root=root)).monitors["board"].channels
+    channels = load_text(written(tmp_path)).monitors["board"].channels
     assert channels[-1] == "temperature cpu: {thermal}"
 
 
@@ -65,66 +94,147 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
         (("acpitz", "iwlwifi_1"), ["temperature acpitz"]),
     ],
 )
-def test_it_judges_temperatures_that_do_not_come_and_go(
-    tmp_path: Path, zones: tuple[str, ...], chosen: list[str]
-) -> None:
-    files = {f"sys/class/thermal/thermal_zone{i}/type": zone for i, zone in enumerate(zones)}
-    files |= {f"sys/class/thermal/thermal_zone{i}/temp": "40000" for i in range(len(zones))}
-    channels = load_text(starter_yaml(root=put(tmp_path, files))).monitors["board"].channels
+def test_it_judges_temperatures_that_do_not_come_and_go(zones: tuple[str, ...], chosen: list[str]) -> None:
+    look = Look(
+        Found("board", "this computer itself", {}, driver="host"),
+        tuple(Channel(f"temperature {zone}", "Cel") for zone in zones),
+        tuple(40.0 for _ in zones),
+        rate_hz=1.0,
+    )
+    channels = load_text(starter_yaml([look])).monitors["board"].channels
     assert list(channels) == chosen
 
 
 def test_a_machine_that_shows_nothing_still_gets_a_file_that_loads(tmp_path: Path) -> None:
-    assert load_text(starter_yaml(root=str(tmp_path)))
+    assert looks(tmp_path) == []
+    assert load_text(written(tmp_path)).sensors["board"].driver == "host"
 
 
 def test_devices_without_a_driver_are_told_of(tmp_path: Path) -> None:
     device = "sys/bus/iio/devices/iio:device0"
-    root = board(tmp_path, **{f"{device}/name": "bme280\nx: y", f"{device}/in_temp_raw": "1"})
-    text = starter_yaml(root=root)
+    board(tmp_path, **{f"{device}/name": "bme280\nx: y", f"{device}/in_temp_raw": "1"})
+    text = starter_yaml([], root=tmp_path)
     assert "# iio:device0: bme280\\nx: y (in_temp)\n" in text
     assert load_text(text)
+    read = Look(Found("air", "an IIO device", {"include": ["iio:device0"]}, driver="host"))
+    read = dataclasses.replace(read, found=dataclasses.replace(read.found, options={"root": "iio:device0"}))
+    assert "no driver for them yet" not in starter_yaml([read], root=tmp_path)
 
 
 def test_every_example_in_it_loads_when_its_mark_is_taken_away() -> None:
-    text = re.sub(r"^#(?! \S)", "", starter_yaml(), flags=re.MULTILINE)
-    config = load_text(text)
-    assert set(config.sensors) == set(config.monitors) == {"board", "pump", "motor"}
-    assert {sensor.driver for sensor in config.sensors.values()} <= set(registry.DRIVERS)
+    broken = Look(
+        Found("oven", "a meter: nowhere", {"rate_hz": 2}, "sudo plug it in", "host"), error="no: such device"
+    )
+    whole = starter_yaml([*looks(), broken], port=1884)
+    assert load_text(whole).broker.port == 1884
+    assert (
+        "# oven, a meter: nowhere: cannot be read: no: such device; first: sudo plug it in\n#  oven:" in whole
+    )
+    config = load_text(re.sub(r"^#(?! \S)", "", whole, flags=re.MULTILINE))
+    assert {"board", "pump", "motor", "oven"} <= set(config.sensors)
+    assert {"board", "pump", "motor"} <= set(config.monitors)
+    assert {sensor.driver for sensor in config.sensors.values()} >= {"host", "recording", "synthetic"}
     assert config.broker.tls is not None
 
 
-def test_it_says_whether_a_broker_answers_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answers(address: tuple[str, int], timeout: float) -> socket.socket:
-        assert address == ("127.0.0.1", 1883)
-        return socket.socket()
+@pytest.mark.parametrize("rate_hz", [0.01, 1.0, 50.0, 3200.0])
+def test_a_sensor_of_any_rate_gets_a_monitor_that_loads(rate_hz: float) -> None:
+    found = Found("motor", "a motor", {"rate_hz": rate_hz, "output": "telemetry"}, driver="synthetic")
+    (look,) = look_at([dataclasses.replace(found, options={**found.options, "speed": 0})])
+    assert not look.error
+    (monitor,) = load_text(starter_yaml([look])).monitors.values()
+    assert (monitor.learn is None) == (rate_hz != 1.0)
+    assert monitor.channels == ()
 
-    def refuses(address: tuple[str, int], timeout: float) -> socket.socket:
-        raise ConnectionRefusedError
 
-    monkeypatch.setattr(socket, "create_connection", refuses)
-    assert "nothing answers here: install mosquitto" in starter_yaml(probe=True)
-    monkeypatch.setattr(socket, "create_connection", answers)
-    assert "a broker answers here" in starter_yaml(probe=True)
+def test_a_look_that_hangs_or_fails_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Found(
+        "slow", "a machine", {"rate_hz": 1, "output": "telemetry", "block_s": 100}, driver="synthetic"
+    )
+    gone = Found("gone", "a board", {"root": "/nowhere"}, driver="host")
+    wrong = Found("wrong", "a board", {"rate": 1}, driver="host")
+    first, second, third = look_at([slow, gone, wrong], patience_s=0.1)
+    assert first.sentence() == "no values yet"
+    assert second.sentence().startswith("cannot be read: /nowhere: shows none of")
+    assert third.sentence() == "cannot be read: rate: unknown option: did you mean rate_hz?"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    plugins.cache_clear()
+    yield tmp_path / "site"
+    plugins.cache_clear()
+
+
+def test_a_plug_in_that_fails_is_told_and_becomes_an_example(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = FINDS.replace("return (1.0,)", "return (1.0 / 0.0,)")
+    install(site, "acme_twelve", code, "flow = acme_twelve:Flow")
+    assert main(["init", "--broker", f"{HOST}:{free_port()}"]) == 0
+    said = capsys.readouterr()
+    words = (
+        "cannot be read: fault of the driver from acme_twelve 1.2: ZeroDivisionError: float division by zero"
+    )
+    assert f"  flow (flow): {words}" in said.err
+    assert f"# flow-2, a meter: {words}; first: sudo usermod -aG dialout tocsin\n#  flow-2:" in said.out
+    assert set(load_text(said.out).sensors) == {"board"}
+
+
+def test_the_broker_is_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Mosquitto(tmp_path) as broker:
+        assert starter.command(None, force=False, broker=f"{HOST}:{broker.port}") == 0
+    said = capsys.readouterr()
+    assert f"broker {HOST}:{broker.port}: a broker answers here, MQTT 5" in said.err
+    assert load_text(said.out).broker.port == broker.port
+    with Mosquitto(tmp_path, anonymous=False) as broker:
+        assert starter.command(None, force=False, broker=f"{HOST}:{broker.port}") == 0
+    assert "refuses a client without a user name: not authorized; give a username" in capsys.readouterr().out
+    assert starter.command(None, force=False, broker=f"{HOST}:{free_port()}") == 0
+    assert "nothing listens at 127.0.0.1:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("broker", ["", "a b", "broker/x", "tcp://broker"])
+def test_a_broker_that_is_none_is_refused(broker: str) -> None:
+    with pytest.raises(ConfigError, match="--broker"):
+        starter.command(None, force=False, broker=broker)
 
 
 def test_the_command_writes_a_file_and_replaces_it_only_when_forced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tmp_path / "tocsin.yaml"
-    assert starter.command(str(target), force=False) == 0
+    target, broker = tmp_path / "tocsin.yaml", f"{HOST}:{free_port()}"
+    assert starter.command(str(target), force=False, broker=broker) == 0
     assert f"tocsin check -c {target}" in capsys.readouterr().out
     assert load(target).sensors["board"].driver == "host"
     with pytest.raises(ConfigError, match="is there already: --force replaces it"):
-        starter.command(str(target), force=False)
-    assert starter.command(str(target), force=True) == 0
+        starter.command(str(target), force=False, broker=broker)
+    assert capsys.readouterr().err == "", "it is refused before anything is looked at"
+    assert starter.command(str(target), force=True, broker=broker) == 0
     with pytest.raises(ConfigError, match="cannot be written: No such file or directory"):
-        starter.command(str(tmp_path / "none" / "tocsin.yaml"), force=False)
+        starter.command(str(tmp_path / "none" / "tocsin.yaml"), force=False, broker=broker)
 
 
-def test_the_command_prints_without_a_file(capsys: pytest.CaptureFixture[str]) -> None:
-    assert starter.command(None, force=False) == 0
-    assert load_text(capsys.readouterr().out)
+def test_what_it_writes_passes_check_and_runs(tmp_path: Path) -> None:
+    target = tmp_path / "tocsin.yaml"
+    command = [sys.executable, "-W", "error", "-m", "agent"]
+    with Mosquitto(tmp_path) as broker:
+        for words in (
+            ["init", "-o", str(target), "--broker", f"{HOST}:{broker.port}"],
+            ["check", "-c", str(target)],
+        ):
+            done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        whole = target.read_text().replace("#state_dir: /var/lib/tocsin", f"state_dir: {tmp_path}/state")
+        with Agent(tmp_path, {}, port=broker.port) as agent:
+            agent.kill()
+            target.write_text(whole)
+            agent.start()
+            agent.until("listens on board")
+            agent.until("connected to 127.0.0.1")
+            assert agent.stop() == 0
 
 
 def test_a_user_without_rights_writes_below_the_own_home(
@@ -132,5 +242,6 @@ def test_a_user_without_rights_writes_below_the_own_home(
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert starter.command(str(tmp_path / "tocsin.yaml"), force=False) == 0
+    broker = f"{HOST}:{free_port()}"
+    assert starter.command(str(tmp_path / "tocsin.yaml"), force=False, broker=broker) == 0
     assert load(tmp_path / "tocsin.yaml").state_dir == tmp_path / "tocsin"
