@@ -195,6 +195,7 @@ class Daemon:
                     "error": reader.error,
                     "rows": reader.rows,
                     "rate_hz": reader.sensor.rate_hz,
+                    "delivered_hz": reader.delivered_hz(),
                     "last_reading_s": round(time.monotonic() - reader.heard, 1),
                     "dropped": self._inbox.dropped(name),
                     "left_out": left_out(reader.sensor),
@@ -231,6 +232,7 @@ class Daemon:
             health="degraded" if problems else "ok",
             problems=problems,
             monitors={name: state.health for name, state in list(self._road.states.items())},
+            delivered_hz={name: reader.delivered_hz() for name, reader in self._readers.items()},
             broker={
                 "connected": connection.connected,
                 "protocol": connection.protocol,

@@ -219,6 +219,10 @@ class AgentState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="toc
     health: Annotated[Literal["ok", "degraded"], Meta(description="degraded: `problems` says why")]
     problems: list[str] = []
     monitors: Annotated[dict[str, str], Meta(description="the health of each monitor")] = {}
+    delivered_hz: Annotated[
+        dict[str, Number],
+        Meta(description="samples per second that each sensor gave over the last minute; null while unknown"),
+    ] = {}
     broker: Annotated[
         dict[str, Any], Meta(description="the connection: protocol, since, last error, ...")
     ] = {}

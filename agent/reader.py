@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from agent.inbox import Inbox
+from agent.pace import Pace
 from sensors.base import Reading, Sensor, SensorError
 from sensors.plugins import words
 
@@ -33,12 +34,17 @@ class Reader:
         self.error = ""  # the latest, in words; "" once readings come again
         self.failures = 0
         self.rows = 0
+        self._pace = Pace()
         self.beat = time.monotonic()  # of the loop's latest turn
         self.heard = time.monotonic()  # when the latest reading came
         self._reading_since = 0.0
         self._in_open = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"read:{sensor.name}", daemon=True)
+
+    def delivered_hz(self) -> float | None:
+        """Samples per second it really gave over the last minute; None until that is known."""
+        return self._pace.rate_hz(time.monotonic())
 
     def start(self) -> None:
         self._thread.start()
@@ -91,6 +97,7 @@ class Reader:
             sensor.open()
         finally:
             self.beat, self._in_open = time.monotonic(), False
+        self._pace.restart()
         self._opened(sensor)
         while not self._stop.is_set():
             reading = sensor.read(READ_S)
@@ -106,6 +113,7 @@ class Reader:
                 logger.info("sensor %s reads again", self.sensor.name)
             self.phase, self.error, self._reading_since = "reading", "", self.beat
         self.rows += len(reading.values)
+        self._pace.mark(self.rows, self.beat)
         if self.sensor.waits:
             while not self._inbox.put(reading, wait_s=READ_S) and not self._stop.is_set():
                 self.beat = time.monotonic()

@@ -167,4 +167,6 @@ def printable(line: str) -> str:
 def _rows(sensor: Mapping[str, Any]) -> str:
     counts = {**sensor["left_out"], "rows dropped": sensor["dropped"]}
     told = [f"{count} x {reason.replace('_', ' ')}" for reason, count in counts.items() if count]
-    return ", ".join([f"{sensor['rows']} rows", *told])
+    delivered = sensor.get("delivered_hz")
+    pace = [f"{delivered:.5g} a second (told: {sensor['rate_hz']:.5g})"] if delivered is not None else []
+    return ", ".join([f"{sensor['rows']} rows", *pace, *told])

@@ -70,4 +70,6 @@ def test_a_monitors_state_has_the_fields_shown(heard: dict[str, dict[str, Any]])
 
 def test_the_agents_state_has_the_fields_shown(heard: dict[str, dict[str, Any]]) -> None:
     found, shown = heard["agent-state"], EXAMPLES["agent-state"]
-    assert shape(found | {"monitors": None}) == shape(shown | {"monitors": None})
+    by_name: dict[str, None] = {"monitors": None, "delivered_hz": None}
+    assert set(found["delivered_hz"]) == {"thermometer"}
+    assert shape(found | by_name) == shape(shown | by_name)

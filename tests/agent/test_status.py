@@ -40,6 +40,8 @@ SNAPSHOT: dict[str, Any] = {
             "phase": "failed",
             "error": "the wire came off",
             "rows": 7,
+            "rate_hz": 1.0,
+            "delivered_hz": 0.98765,
             "dropped": 5,
             "left_out": {"not_a_number": 2},
         }
@@ -213,7 +215,8 @@ def test_the_answer_for_a_person_says_what_is_wrong_and_what_is_missing() -> Non
         "pi-7: degraded, tocsin 0.1.0, up 10 s, 5.0 % of a core, 62 MB",
         "broker: nothing listens; 3 events delivered, 2 waiting, 1 lost",
         "problem: sensor pump: the wire came off",
-        "sensor pump (recording): failed: the wire came off, 7 rows, 2 x not a number, 5 x rows dropped",
+        "sensor pump (recording): failed: the wire came off, 7 rows, 0.98765 a second (told: 1),"
+        " 2 x not a number, 5 x rows dropped",
         "monitor pump: learning, no level yet, alert inactive, needs 240 more rows",
         "monitor fan: armed, level 0.25, alert active",
     ]
