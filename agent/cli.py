@@ -329,7 +329,7 @@ def parser() -> argparse.ArgumentParser:
         "replay", _replay, "walk recordings through the monitors and write the alerts they would have given"
     )
     replay.add_argument(
-        "recordings", metavar="RECORDING", nargs="*", help="CSV or NPZ; default: the configuration's"
+        "recordings", metavar="RECORDING", nargs="*", help="CSV, NPZ or Parquet; default: the configuration's"
     )
     replay.add_argument(
         "--monitor", metavar="NAME", action="append", default=[], help="only this monitor; may be repeated"
@@ -367,7 +367,7 @@ def parser() -> argparse.ArgumentParser:
     learn.add_argument(
         "monitors", metavar="MONITOR", nargs="*", help="default: all that have no baseline yet"
     )
-    learn.add_argument("--recording", metavar="FILE", help="learn from this CSV or NPZ instead of the sensor")
+    learn.add_argument("--recording", metavar="FILE", help="learn from this recording instead of the sensor")
     learn.add_argument(
         "--for", dest="lesson", metavar="DURATION", help='how much to learn from: "30 min", "600 rows"'
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, SensorError
-from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, Values, count_missing
+from sensors.rows import BLOCK_ROWS, Rows, RowSource, Tally, Values, count_missing, read_about
 from sensors.times import LAST_S
 
 SMALL_BYTES = 64 * 2**20  # everything but `values` and per-row times is read whole, up to this size
@@ -120,6 +120,8 @@ class NpzTable(RowSource):
             if not (np.isfinite(stated) and stated > 0):
                 raise SensorError(f"{self.path}: `rate_hz` is {stated:g}; it must be above 0")
             self.rate_hz = stated
+        if "about" in names:
+            self.about = read_about(str(self._small("about").reshape(-1)[0]))
         self._name_channels(names, channels)
         self._spread_times(names, rows, rate_hz or self.rate_hz)
 

@@ -1,93 +1,119 @@
-"""Readings written to a CSV or NPZ file that `recording` reads back with the same float32 values."""
+"""Readings written to a file that `recording` reads back with the same float32 values: CSV, NPZ or Parquet."""
 
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, Reading, SensorError
+from sensors.parquet_table import ParquetWriter
 from sensors.rows import TOLERANCE
 
 COPY_BYTES = 2**20
+FORMS = (".csv", ".npz", ".parquet")
+
+
+class Writer(Protocol):
+    """What writes one form. All raise OSError."""
+
+    @property
+    def size_bytes(self) -> int: ...
+    def write(self, reading: Reading) -> None: ...
+    def close(self) -> None: ...
 
 
 class Recorder:
     """Writes one sensor's Readings to a file, in bounded memory; the file's ending decides its form.
 
-    CSV holds a `time` column (ISO, UTC) and can be followed while it grows. NPZ is put together on `close`
-    (until then the values lie in `<file>.part`); it keeps the rate, so sample times come back bit for bit.
-    Raises SensorError where the file exists already, cannot be written, or the Readings do not fit.
+    CSV holds a `time` column (ISO, UTC) and can be followed while it grows. NPZ and Parquet lie in `<file>.part` until
+    they are whole and on disk: a file under its own name is never a torn one. NPZ keeps the rate, so sample times come
+    back bit for bit. `about` goes with them, as JSON. Raises SensorError where the file exists already, cannot be
+    written, or the Readings do not fit.
     """
 
-    def __init__(self, path: str | Path, channels: Sequence[Channel], *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        channels: Sequence[Channel],
+        *,
+        overwrite: bool = False,
+        about: Mapping[str, object] | None = None,
+    ) -> None:
         self.path = Path(path)
         self.channels = tuple(channels)
         self.overwrite = overwrite
+        self.about = {} if about is None else dict(about)
         self.rows = 0
-        self._npz = self.path.suffix.lower() == ".npz"
-        self._file: io.BufferedWriter | None = None
-        self._rate_hz = 0.0
-        self._starts: list[float] = []
-        self._counts: list[int] = []
+        self.rate_hz = 0.0  # of the first Reading, and so of all
+        self._form = self.path.suffix.lower()
+        self._writer: Writer | None = None
 
     @property
     def part(self) -> Path:
-        """Where the values of an NPZ lie until it is closed."""
+        """Where an NPZ or Parquet lies until it is whole."""
         return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def size_bytes(self) -> int:
+        """Written so far."""
+        return 0 if self._writer is None else self._writer.size_bytes
 
     def open(self) -> None:
         """Create the file."""
-        if self.path.suffix.lower() not in (".csv", ".npz"):
-            raise SensorError(f"{self.path}: recordings are written as .csv or .npz")
+        if self._form not in FORMS:
+            raise SensorError(f"{self.path}: recordings are written as .csv, .npz or .parquet")
         if self.path.exists() and not self.overwrite:
             raise SensorError(f"{self.path}: exists already")
         try:
-            self._file = (self.part if self._npz else self.path).open("wb")
-            if not self._npz:
-                self._file.write((",".join(["time", *map(_title, self.channels)]) + "\n").encode())
+            if self._form == ".csv":
+                self._writer = _Csv(self.path, self.channels, self.about)
+            elif self._form == ".npz":
+                self._writer = _Npz(self.part, self.channels, self.about)
+            else:
+                self._writer = ParquetWriter(self.part, self.channels, self.about)
         except OSError as error:
             raise self._cannot(error) from error
 
     def write(self, reading: Reading) -> None:
         """Append one Reading. All of one file have the same rate and the recorder's channels."""
-        if self._file is None:
+        if self._writer is None:
             raise SensorError(f"{self.path}: write before open")
         if reading.values.ndim != 2 or reading.values.shape[1] != len(self.channels):
             raise SensorError(
                 f"{self.path}: a Reading of shape {reading.values.shape} for {len(self.channels)} channels"
             )
-        if self.rows and reading.rate_hz != self._rate_hz:
+        if self.rows and reading.rate_hz != self.rate_hz:
             raise SensorError(
-                f"{self.path}: the rate changed from {self._rate_hz:g} to {reading.rate_hz:g} Hz"
+                f"{self.path}: the rate changed from {self.rate_hz:g} to {reading.rate_hz:g} Hz"
             )
-        self._rate_hz = reading.rate_hz
+        self.rate_hz = reading.rate_hz
         try:
-            if self._npz:
-                self._place(reading)
-                self._file.write(np.ascontiguousarray(reading.values, np.float32).tobytes())
-            else:
-                self._file.write(_csv(reading).encode())
-                self._file.flush()
+            self._writer.write(reading)
         except OSError as error:
             raise self._cannot(error) from error
         self.rows += len(reading.values)
 
     def close(self) -> None:
         """Finish the file; may be called twice."""
-        if self._file is None:
+        if self._writer is None:
             return
-        file, self._file = self._file, None
+        writer, self._writer = self._writer, None
         try:
-            file.close()
-            if self._npz:
-                self._assemble()
+            writer.close()
+            if self._form != ".csv":
+                with self.part.open("rb") as whole:
+                    os.fsync(whole.fileno())
+                self.part.replace(self.path)
         except OSError as error:
             raise self._cannot(error) from error
 
@@ -99,6 +125,52 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _cannot(self, error: OSError) -> SensorError:
+        return SensorError(f"{self.path}: cannot be written: {error.strerror or error}")
+
+
+class _Csv:
+    def __init__(self, path: Path, channels: Sequence[Channel], about: Mapping[str, object]) -> None:
+        self._file = path.open("wb")
+        if about:  # a comment to who reads it
+            self._file.write(f"# {json.dumps(about, ensure_ascii=False)}\n".encode())
+        self._file.write((",".join(["time", *map(_title, channels)]) + "\n").encode())
+
+    @property
+    def size_bytes(self) -> int:
+        return self._file.tell()
+
+    def write(self, reading: Reading) -> None:
+        self._file.write(_csv(reading).encode())
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Npz:
+    """Values go into a file of their own, from which the archive is made at the end, when its sizes are known."""
+
+    def __init__(self, path: Path, channels: Sequence[Channel], about: Mapping[str, object]) -> None:
+        self._path, self._channels, self._about = path, channels, about
+        self._raw = path.with_name(path.name.removesuffix(".part") + ".values")
+        self._file: io.BufferedWriter = self._raw.open("wb")
+        self._rate_hz, self._starts, self._counts = 0.0, list[float](), list[int]()
+
+    @property
+    def size_bytes(self) -> int:
+        return self._file.tell()
+
+    def write(self, reading: Reading) -> None:
+        self._rate_hz = reading.rate_hz
+        self._place(reading)
+        self._file.write(np.ascontiguousarray(reading.values, np.float32).tobytes())
+
+    def close(self) -> None:
+        self._file.close()
+        self._assemble()
+        self._raw.unlink()
 
     def _place(self, reading: Reading) -> None:
         """Lengthen the last run, or begin one: by the rule that `recording` cuts runs with."""
@@ -116,30 +188,27 @@ class Recorder:
             "time": np.array(self._starts, np.float64),
             "rows": np.array(self._counts, np.int64),
             "rate_hz": np.array(self._rate_hz),
-            "channels": np.array([channel.name for channel in self.channels], np.str_),
-            "units": np.array([channel.unit for channel in self.channels], np.str_),
+            "channels": np.array([channel.name for channel in self._channels], np.str_),
+            "units": np.array([channel.unit for channel in self._channels], np.str_),
         }
-        whole = self.path.with_name(self.path.name + ".tmp")
-        with zipfile.ZipFile(whole, "w") as archive:
+        if self._about:
+            arrays["about"] = np.array(json.dumps(self._about, ensure_ascii=False), np.str_)
+        shape = (sum(self._counts), len(self._channels))
+        with zipfile.ZipFile(self._path, "w") as archive:
             for name, array in arrays.items():
                 with archive.open(_member(name), "w") as stream:
                     np.lib.format.write_array(stream, array, allow_pickle=False)
             with (
                 archive.open(_member("values"), "w", force_zip64=True) as stream,
-                self.part.open("rb") as values,
+                self._raw.open("rb") as values,
             ):
-                header = {"descr": "<f4", "fortran_order": False, "shape": (self.rows, len(self.channels))}
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
                 shutil.copyfileobj(values, stream, COPY_BYTES)
-        whole.replace(self.path)
-        self.part.unlink()
-
-    def _cannot(self, error: OSError) -> SensorError:
-        return SensorError(f"{self.path}: cannot be written: {error.strerror or error}")
 
 
 def write(path: str | Path, channels: Sequence[Channel], readings: Iterable[Reading]) -> int:
-    """Write Readings to a new CSV or NPZ file; gives the number of rows. Raises SensorError."""
+    """Write Readings to a new CSV, NPZ or Parquet file; gives the number of rows. Raises SensorError."""
     with Recorder(path, channels) as recorder:
         for reading in readings:
             recorder.write(reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +20,7 @@ from sensors.base import (
 )
 from sensors.csv_table import CsvTable
 from sensors.npz_table import NpzTable
+from sensors.parquet_table import ParquetTable
 from sensors.rows import Forward, Rows, RowSource, Runs, Tally, find_rate, show_time
 from sensors.times import Form, parse_one
 
@@ -28,10 +29,10 @@ PACED_S = 0.1  # wall time that one Reading covers when paced
 
 
 class Recording(Sensor):
-    """A CSV or NPZ file played back with its own times.
+    """A CSV, NPZ or Parquet file played back with its own times.
 
     Options:
-        file: the CSV (`,`, `;` or tab) or NPZ file.
+        file: the CSV (`,`, `;` or tab), NPZ or Parquet file.
         time: the column with the times; without it, the one that looks like times; none = there is none.
         time_form: how times are written, where the file leaves it open; without a zone they are UTC.
         channels: the columns to read, in this order; without it, all numbers except labels such as `anomaly`.
@@ -89,6 +90,11 @@ class Recording(Sensor):
         """Columns that are not channels, and why."""
         return self._source.ignored if isinstance(self._source, CsvTable) else {}
 
+    @property
+    def about(self) -> Mapping[str, object]:
+        """What the file says of itself, as `tocsin record` wrote it; empty before it is open."""
+        return self._source.about if self._source is not None else {}
+
     def progress(self) -> float:
         """The share of the file handed out, 0 to 1."""
         return 1.0 if self.finished else self._progress
@@ -137,8 +143,17 @@ class Recording(Sensor):
 
     def _open_source(self) -> RowSource:
         suffix = self.file.suffix.lower()
+        if suffix in (".part", ".values"):
+            raise SensorError(f"{self.file}: is no whole recording: it was cut off while it was written")
         if suffix == ".parquet":
-            raise SensorError(f"{self.file}: Parquet is not read: convert it to CSV or NPZ")
+            return ParquetTable(
+                self.file,
+                time=self._time,
+                channels=self._asked,
+                form=self._form,
+                rate_hz=self._asked_rate,
+                tally=self._tally,
+            )
         if suffix == ".npz":
             return NpzTable(self.file, channels=self._asked, rate_hz=self._asked_rate, tally=self._tally)
         return CsvTable(

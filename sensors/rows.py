@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +46,7 @@ class RowSource:
     channels: tuple[Channel, ...] = ()
     rate_hz: float | None = None  # where the file itself states it
     rows_total: int | None = None  # where the file itself states it
+    about: Mapping[str, object] = {}  # what the file says of itself: sensor, driver, start, ...
 
     def blocks(self) -> Iterator[Rows]:
         """The file in blocks of at most BLOCK_ROWS. Raises SensorError."""
@@ -252,6 +254,15 @@ def count_missing(tally: Tally, rows: Rows, channels: tuple[Channel, ...]) -> No
         rows.values[missing] = np.nan
         text = f"column {name}: has no value"
         tally.add("missing_values", int(rows.numbers[first]), text, int(missing.sum()), forgivable=True)
+
+
+def read_about(text: bytes | str | None) -> dict[str, object]:
+    """What a recording says of itself; {} where it says nothing that can be read."""
+    try:
+        found = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _joined(first: Rows, second: Rows) -> Rows:

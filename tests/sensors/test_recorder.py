@@ -29,7 +29,7 @@ def blocks(rate_hz: float = 3200.0) -> list[Reading]:
     return [Reading("it", start, rate_hz, cut) for start, cut in zip(starts, cuts, strict=True)]
 
 
-@pytest.mark.parametrize("ending", ["csv", "npz"])
+@pytest.mark.parametrize("ending", ["csv", "npz", "parquet"])
 def test_a_recording_reads_back(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"it.{ending}"
     assert write(path, CHANNELS, blocks()) == 1000
@@ -41,6 +41,46 @@ def test_a_recording_reads_back(tmp_path: Path, ending: str) -> None:
     assert sensor.channels == CHANNELS
     assert sensor.kind == "vibration"
     assert list(tmp_path.iterdir()) == [path]  # nothing left over
+
+
+@pytest.mark.parametrize("ending", ["npz", "parquet"])
+def test_what_a_file_says_of_itself_comes_back(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"it.{ending}"
+    with Recorder(path, CHANNELS, about={"sensor": "pümpe", "options": {"port": 1}}) as recorder:
+        for block in blocks():
+            recorder.write(block)
+        assert not path.exists(), "a file under its own name is whole"
+    with Recording(file=str(path), speed=0) as sensor:
+        assert sensor.about["sensor"] == "pümpe"
+        assert sensor.about["options"] == {"port": 1}
+    assert sensor.about == {}
+    plain = tmp_path / f"plain.{ending}"
+    write(plain, CHANNELS, blocks())
+    with Recording(file=str(plain), speed=0) as sensor:
+        assert "sensor" not in sensor.about
+
+
+def test_a_csv_says_it_to_who_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "it.csv"
+    with Recorder(path, CHANNELS, about={"sensor": "pump"}) as recorder:
+        recorder.write(blocks()[0])
+    assert path.read_text().startswith('# {"sensor": "pump"}\ntime,x [m/s2]')
+    assert Recording(file=str(path), speed=0, rate_hz=3200.0).rate_hz == 3200.0
+    np.testing.assert_array_equal(values_of(read_all(Recording(file=str(path), speed=0))), blocks()[0].values)
+
+
+@pytest.mark.parametrize("about", ["[1]", "{", "[" * 100_000])
+def test_what_a_file_says_of_itself_may_be_nonsense(tmp_path: Path, about: str) -> None:
+    np.savez(tmp_path / "it.npz", values=np.zeros(3), rate_hz=1.0, about=np.array(about))
+    with Recording(file=str(tmp_path / "it.npz"), speed=0) as sensor:
+        assert sensor.about == {}
+
+
+@pytest.mark.parametrize("ending", ["npz.part", "npz.values", "parquet.part"])
+def test_what_was_cut_off_while_it_was_written_is_known(tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"it.{ending}").write_bytes(b"\0" * 1000)
+    with pytest.raises(SensorError, match="is no whole recording: it was cut off while it was written"):
+        Recording(file=str(tmp_path / f"it.{ending}")).open()
 
 
 def test_an_npz_keeps_any_rate_and_time_bit_for_bit(tmp_path: Path) -> None:
@@ -57,7 +97,7 @@ def test_an_npz_keeps_any_rate_and_time_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_the_same_readings_give_the_same_bytes(tmp_path: Path) -> None:
-    for ending in ("csv", "npz"):
+    for ending in ("csv", "npz", "parquet"):
         a, b = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
         write(a, CHANNELS, blocks())
         write(b, CHANNELS, blocks())
@@ -109,7 +149,7 @@ def test_a_recorder_refuses_what_does_not_fit(tmp_path: Path) -> None:
         Recorder(path, CHANNELS).open()
     with pytest.raises(SensorError, match="cannot be written: No such file"):
         Recorder(tmp_path / "no" / "it.csv", CHANNELS).open()
-    with pytest.raises(SensorError, match=r"as \.csv or \.npz"):
+    with pytest.raises(SensorError, match=r"as \.csv, \.npz or \.parquet"):
         Recorder(tmp_path / "it.txt", CHANNELS).open()
 
 

@@ -441,11 +441,6 @@ def test_a_text_column_asked_for_by_name_is_refused(csv: Path) -> None:
         recording(csv, "time,name\n0,pump\n1,fan\n", channels=["name"]).open()
 
 
-def test_parquet_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(SensorError, match="convert it to CSV or NPZ"):
-        recording(tmp_path / "x.parquet").open()
-
-
 def test_a_gap_begins_a_new_reading_and_small_jitter_does_not(csv: Path) -> None:
     times = [0.0, 1.04, 1.97, 3.0, 9.5, 10.5, 11.5]
     readings = read_all(recording(csv, "t,x\n" + "".join(f"{t},{t}\n" for t in times), rate_hz=1.0))
