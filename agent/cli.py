@@ -126,12 +126,9 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 
 def _version(_: argparse.Namespace) -> int:
-    from importlib.metadata import PackageNotFoundError, version
+    from agent.version import tocsin_version
 
-    try:
-        print(f"tocsin {version('tocsin')}")
-    except PackageNotFoundError:
-        print("tocsin 0+checkout")
+    print(f"tocsin {tocsin_version()}")
     return OK
 
 
@@ -408,11 +405,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure instead what a busy core adds in watts, by this board's meter or by one that you read",
     )
-    cli_sensors.add(add)
+    configured_too = cli_sensors.add(add, _config)
     schema = add("schema", _schema, "print the JSON Schema of a payload")
     schema.add_argument("name", metavar="NAME", nargs="?", help="which; without it, their names")
 
-    for configured in (run, check, replay, learn, explain, status, watched, bench):
+    for configured in (run, check, replay, learn, explain, status, watched, bench, *configured_too):
         default = "none: one monitor on all channels" if configured is replay else CONFIG
         configured.add_argument(
             "-c", "--config", metavar="FILE", help=f"the configuration (default: {default})"

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.config import Config
 
 EXAMPLES = {
     "init": """
   tocsin init                          print a configuration of what this machine has
   tocsin init -o tocsin.yaml
   tocsin init -o tocsin.yaml --broker broker.lan
+""",
+    "record": """
+  tocsin record                        every sensor, until Ctrl-C
+  tocsin record pump --for '10 min'
+  tocsin record --form parquet --out /media/usb --keep '30 GB'
 """,
     "sensors": """
   tocsin sensors                       which drivers there are, and what is on this machine
@@ -19,11 +28,12 @@ EXAMPLES = {
 }
 
 Command = Callable[[argparse.Namespace], int]
+Read = Callable[[argparse.Namespace], "Config"]
 Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
 
-def add(add: Add) -> None:
-    """Give the commands to the parser of all."""
+def add(add: Add, config: Read) -> list[argparse.ArgumentParser]:
+    """Give the commands to the parser of all; those that are told a configuration, which `config` reads."""
     init = add("init", _init, "look at what this machine has, and write an annotated configuration of it")
     init.add_argument("-o", "--out", metavar="FILE", help="write it there instead of on standard output")
     init.add_argument("--force", action="store_true", help="replace FILE if it exists")
@@ -33,16 +43,53 @@ def add(add: Add) -> None:
         default="localhost",
         help="the broker to write into it, and to try (default: localhost)",
     )
+    record = add(
+        "record", lambda arguments: _record(arguments, config), "write what the sensors give into recordings"
+    )
+    record.add_argument("sensors", metavar="SENSOR", nargs="*", help="which; default: all")
+    record.add_argument(
+        "--out", metavar="DIR", default="recordings", help="the folder to write into (default: recordings)"
+    )
+    record.add_argument("--form", choices=("npz", "parquet", "csv"), default="npz", help="default: npz")
+    record.add_argument("--for", dest="lasting", metavar="DURATION", help='end after so long: "10 min"')
+    record.add_argument(
+        "--size", metavar="SIZE", default="64 MB", help='begin a new file at this size (default: "64 MB")'
+    )
+    record.add_argument("--every", metavar="DURATION", help='begin a new file after so long: "1 h"')
+    record.add_argument(
+        "--keep",
+        metavar="SIZE",
+        default="1 GB",
+        help='most of all recordings in the folder; the oldest go (default: "1 GB")',
+    )
     sensors = add("sensors", _sensors, "list the drivers, their options, and what is found on this machine")
     sensors.add_argument("drivers", metavar="DRIVER", nargs="*", help="tell the options of these")
-    for telling in (sensors,):
+    for telling in (record, sensors):
         telling.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    return [record]
 
 
 def _init(arguments: argparse.Namespace) -> int:
     from agent import starter
 
     return starter.command(arguments.out, force=arguments.force, broker=arguments.broker)
+
+
+def _record(arguments: argparse.Namespace, config: Read) -> int:
+    told = config(arguments)
+    from agent import record
+
+    return record.command(
+        told,
+        arguments.sensors,
+        folder=arguments.out,
+        form=arguments.form,
+        lasting=arguments.lasting,
+        file_size=arguments.size,
+        file_span=arguments.every,
+        keep=arguments.keep,
+        as_json=arguments.json,
+    )
 
 
 def _sensors(arguments: argparse.Namespace) -> int:

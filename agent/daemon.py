@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +26,7 @@ from agent.outbox import Outbox, OutboxError
 from agent.publisher import BrokerOptions, Publisher, RequestError, Tls
 from agent.reader import Reader, left_out
 from agent.road import Road
+from agent.version import tocsin_version
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,9 @@ class Daemon:
         self._road.start()
         for reader in self._readers.values():
             reader.start()
-        logger.info("tocsin %s listens on %s as %s", _version(), ", ".join(self._readers), self._topics.root)
+        logger.info(
+            "tocsin %s listens on %s as %s", tocsin_version(), ", ".join(self._readers), self._topics.root
+        )
         code = self._watch()
         self._notifier.tell("STOPPING=1")
         self._shut_down()
@@ -227,7 +229,7 @@ class Daemon:
         return AgentState(
             time=messages.rfc3339(time.time()),
             device=self._config.device,
-            version=_version(),
+            version=tocsin_version(),
             started=messages.rfc3339(self._started_at),
             health="degraded" if problems else "ok",
             problems=problems,
@@ -339,13 +341,6 @@ def _may_pass(error: OSError | OutboxError, folder: Path) -> bool:
         return another.errno not in MISTAKES
     # SQLite says only that it could not open or write the file.
     return disk.f_bavail == 0 or 0 == disk.f_favail < disk.f_files or bool(disk.f_flag & os.ST_RDONLY)
-
-
-def _version() -> str:
-    try:
-        return version("tocsin")
-    except PackageNotFoundError:
-        return "0+checkout"
 
 
 def _log_to_stderr(level: str) -> None:

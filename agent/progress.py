@@ -45,13 +45,17 @@ class Progress:
             self._stream.flush()
             self._drawn = False
 
-    def tell(self, share: Callable[[], float], words: Callable[[], str]) -> None:
-        """Draw, if it is time to: `share` of the work done (0 to 1), and `words` about it."""
+    def tell(self, share: Callable[[], float] | None, words: Callable[[], str]) -> None:
+        """Draw, if it is time to: `share` of the work done (0 to 1), None where nobody knows, and `words` about it."""
         if not self._shown or self._clock() < self._due:
             return
         now = self._clock()
         self._due, self._drawn = now + PERIOD_S, True
-        self._stream.write("\r" + line(self._what, share(), words(), now - self._began) + "\x1b[K")
+        if share is None:
+            text = f"{self._what}: {words()}"
+        else:
+            text = line(self._what, share(), words(), now - self._began)
+        self._stream.write("\r" + text + "\x1b[K")
         self._stream.flush()
 
 

@@ -229,7 +229,9 @@ class ParquetWriter:
         ]
         about = json.dumps({**self._about, "rate_hz": rate_hz}, ensure_ascii=False)
         self._schema = arrow.schema(fields, metadata={ABOUT: about.encode()})
-        return self._parquet.ParquetWriter(self._stream, self._schema, compression="zstd", use_dictionary=False)
+        return self._parquet.ParquetWriter(
+            self._stream, self._schema, compression="zstd", use_dictionary=False
+        )
 
     def _flush(self) -> None:
         if not self._rows:

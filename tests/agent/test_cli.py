@@ -35,6 +35,7 @@ COMMANDS = {
     "replay",
     "run",
     "schema",
+    "record",
     "sensors",
     "status",
     "top",
