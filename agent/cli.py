@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from agent import cli_sensors
+from agent.cli_sensors import CONFIG
 
 if TYPE_CHECKING:
     from agent.config import Config
 
-CONFIG = "/etc/tocsin/tocsin.yaml"
 OK, FAULT, MISTAKE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141  # the last two: 128 + SIGINT, SIGPIPE
 
 ABOUT = """\

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent.config import Config
 
+CONFIG = "/etc/tocsin/tocsin.yaml"
 EXAMPLES = {
     "init": """
   tocsin init                          print a configuration of what this machine has
@@ -19,6 +21,10 @@ EXAMPLES = {
   tocsin record                        every sensor, until Ctrl-C
   tocsin record pump --for '10 min'
   tocsin record --form parquet --out /media/usb --keep '30 GB'
+""",
+    "watch": """
+  tocsin watch pump                    live in the terminal, until q
+  tocsin watch board --for '10 s' > lines.txt
 """,
     "sensors": """
   tocsin sensors                       which drivers there are, and what is on this machine
@@ -62,11 +68,14 @@ def add(add: Add, config: Read) -> list[argparse.ArgumentParser]:
         default="1 GB",
         help='most of all recordings in the folder; the oldest go (default: "1 GB")',
     )
+    watch = add("watch", lambda arguments: _watch(arguments, config), "show a sensor live in the terminal")
+    watch.add_argument("sensor", metavar="SENSOR", nargs="?", help="which; default: the only one there is")
+    watch.add_argument("--for", dest="lasting", metavar="DURATION", help='end after so long: "10 s"')
     sensors = add("sensors", _sensors, "list the drivers, their options, and what is found on this machine")
     sensors.add_argument("drivers", metavar="DRIVER", nargs="*", help="tell the options of these")
     for telling in (record, sensors):
         telling.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    return [record]
+    return [record, watch]
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -90,6 +99,13 @@ def _record(arguments: argparse.Namespace, config: Read) -> int:
         keep=arguments.keep,
         as_json=arguments.json,
     )
+
+
+def _watch(arguments: argparse.Namespace, config: Read) -> int:
+    told = None if arguments.config is None and not os.access(CONFIG, os.F_OK) else config(arguments)
+    from agent import watch
+
+    return watch.command(told, arguments.sensor, lasting=arguments.lasting)
 
 
 def _sensors(arguments: argparse.Namespace) -> int:

@@ -36,6 +36,7 @@ COMMANDS = {
     "run",
     "schema",
     "record",
+    "watch",
     "sensors",
     "status",
     "top",

@@ -1,0 +1,203 @@
+"""`tocsin watch`: one sensor live in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Iterator
+from typing import TextIO
+
+from agent.assemble import make_sensor
+from agent.charts import pen
+from agent.config import Config, SensorConfig
+from agent.ids import rfc3339
+from agent.inbox import Inbox
+from agent.quantities import DURATION
+from agent.reader import Reader, left_out
+from agent.recordings import Refusal, pick
+from agent.scope import Scope
+from agent.yaml_lines import printable
+from sensors import registry
+from sensors.base import Sensor, SensorError
+
+TURN_S = 0.1  # longest before a key is noticed
+FRAME_S = 0.5  # between two pictures
+LINE_S = 1.0  # between two lines where there is no terminal
+STOP_S = 2.0
+# Of ANSI, ECMA-48, and xterm's control sequences: another screen, no cursor, and back
+ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+QUIT, NEXT = "qQ\x03\x04", "\t "
+
+
+def command(config: Config | None, name: str | None, *, lasting: str | None) -> int:
+    """Show the sensor until a key or the time ends it. Without a configuration: one found here. Raises Refusal."""
+    known = found_here() if config is None else dict(config.sensors)
+    if name is None and len(known) != 1:
+        raise Refusal(f"say which sensor: {', '.join(known) or 'there is none'}")
+    entry = pick("sensor", next(iter(known)) if name is None else name, known)
+    try:
+        for_s = float("inf") if lasting is None else DURATION.parse(lasting)
+    except ValueError as error:
+        raise Refusal(f'--for "{lasting}" {error}') from None
+    watch = Watch(entry)
+    drawn = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is to be left as it was
+    try:
+        with watch:
+            if drawn:
+                watch.draw(for_s)
+            else:
+                watch.tell(for_s)
+    except KeyboardInterrupt:
+        pass
+    print(watch.head(), file=sys.stderr)
+    return 0 if watch.rows else 1
+
+
+def found_here() -> dict[str, SensorConfig]:
+    """What could be watched without a configuration."""
+    found, _ = registry.find()
+    return {
+        one.name: SensorConfig(name=one.name, driver=one.driver, options=dict(one.options)) for one in found
+    }
+
+
+class Watch:
+    """A sensor read by its thread, and what is seen of it."""
+
+    def __init__(self, entry: SensorConfig) -> None:
+        self._entry = entry
+        self._inbox = Inbox()
+        self._scope: Scope | None = None
+        self._chosen = 0  # channel of a waveform
+        self._reader = Reader(make_sensor(entry), self._inbox, self._opened)
+
+    def __enter__(self) -> Watch:
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.stop()
+        self._reader.join(STOP_S)
+
+    @property
+    def rows(self) -> int:
+        """Samples seen so far."""
+        return self._scope.rows if self._scope else 0
+
+    def draw(self, for_s: float) -> None:
+        """Pictures on the terminal, one over the other."""
+        logging.disable()  # it would write into the picture, whose first line says what is wrong
+        try:
+            with _screen(sys.stdout) as keys:
+                for _ in self._turns(for_s, FRAME_S, keys):
+                    width, height = shutil.get_terminal_size()
+                    lines = [cut(line, width) for line in self.frame(width, height)]
+                    picture = f"{CLEAR_LINE}\n".join(lines)
+                    sys.stdout.write(f"{HOME}{picture}{CLEAR_LINE}{CLEAR_BELOW}")
+                    sys.stdout.flush()
+        finally:
+            logging.disable(logging.NOTSET)
+
+    def tell(self, for_s: float) -> None:
+        """A line each second."""
+        for _ in self._turns(for_s, LINE_S, None):
+            if self._scope is not None:
+                print(
+                    printable(f"{rfc3339(time.time())} {self._scope.sentence()}; {self._pace()}"), flush=True
+                )
+
+    def frame(self, width: int, height: int) -> list[str]:
+        """All lines of one picture."""
+        ways = (
+            "q ends"
+            if self._scope is None or self._scope.kind == "telemetry"
+            else "q ends, tab: next channel"
+        )
+        lines = [self.head(), ways, ""]
+        if self._scope is not None:
+            ink = pen(width, sys.stdout.encoding)
+            lines += self._scope.picture(ink, max(4, height - len(lines)), self._chosen)
+        return lines[:height]
+
+    def head(self) -> str:
+        """Who it is, at what rate it comes, and what was missing."""
+        return printable(f"{self._entry.name} ({self._entry.driver}): {self._pace()}")
+
+    def _pace(self) -> str:
+        reader = self._reader
+        delivered, told = reader.delivered_hz(), reader.sensor.rate_hz
+        parts = [f"{'?' if delivered is None else f'{delivered:.5g}'} of {told:.5g} samples a second"]
+        if self._scope is not None and (trouble := self._scope.trouble()):
+            parts.append(trouble)
+        if dropped := self._inbox.dropped(self._entry.name):
+            parts.append(f"{dropped} rows dropped")
+        parts += [
+            f"{count} x {reason.replace('_', ' ')}"
+            for reason, count in left_out(reader.sensor).items()
+            if count
+        ]
+        return ", ".join([reader.error] if reader.error else parts)
+
+    def _opened(self, sensor: Sensor) -> None:
+        """In the reader's thread. Raises SensorError."""
+        if self._scope is None:
+            self._scope = Scope(sensor.channels, sensor.kind, sensor.rate_hz)
+        elif self._scope.channels != sensor.channels:
+            raise SensorError("it came back with other channels: watch it anew")
+
+    def _turns(self, for_s: float, period_s: float, keys: int | None) -> Iterator[None]:
+        """Take in what comes; yields each time something is to be shown."""
+        end = time.monotonic() + for_s
+        due = time.monotonic() + (period_s if keys is None else 0.0)
+        while True:
+            for reading in self._inbox.take(min(TURN_S, max(0.0, end - time.monotonic()))):
+                if self._scope is not None:
+                    self._scope.push(reading)
+            over = time.monotonic() >= end or (self._reader.ended and self._inbox.idle)
+            if time.monotonic() >= due or over:
+                due = time.monotonic() + period_s
+                yield
+            pressed = _pressed(keys)
+            if over or any(key in QUIT for key in pressed):
+                return
+            self._chosen += sum(key in NEXT for key in pressed)
+
+
+def cut(line: str, width: int) -> str:
+    """At most as wide as the terminal, which would break it."""
+    return line if len(line) <= width else line[: width - 1]
+
+
+def _pressed(keys: int | None) -> str:
+    """The keys pressed since the last look; "" where there is no keyboard."""
+    if keys is None or not select.select([keys], [], [], 0.0)[0]:
+        return ""
+    return os.read(keys, 64).decode("ascii", "replace")
+
+
+@contextlib.contextmanager
+def _screen(out: TextIO) -> Iterator[int | None]:
+    """A screen of our own, and where to read keys as they are pressed; the terminal is as before afterwards."""
+    keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
+    before = None if keys is None else termios.tcgetattr(keys)
+    out.write(ENTER)
+    out.flush()
+    try:
+        if keys is not None:
+            tty.setcbreak(keys)
+        yield keys
+    finally:
+        if keys is not None:
+            termios.tcsetattr(keys, termios.TCSADRAIN, before or [])
+        out.write(LEAVE)
+        out.flush()
