@@ -26,6 +26,10 @@ EXAMPLES = {
   tocsin watch pump                    live in the terminal, until q
   tocsin watch board --for '10 s' > lines.txt
 """,
+    "doctor": """
+  tocsin doctor                        what is wrong with this machine, and what mends it
+  tocsin doctor -c tocsin.yaml --json | jq .findings
+""",
     "sensors": """
   tocsin sensors                       which drivers there are, and what is on this machine
   tocsin sensors host recording        what these can be told
@@ -71,11 +75,14 @@ def add(add: Add, config: Read) -> list[argparse.ArgumentParser]:
     watch = add("watch", lambda arguments: _watch(arguments, config), "show a sensor live in the terminal")
     watch.add_argument("sensor", metavar="SENSOR", nargs="?", help="which; default: the only one there is")
     watch.add_argument("--for", dest="lasting", metavar="DURATION", help='end after so long: "10 s"')
+    doctor = add(
+        "doctor", _doctor, "look for what could keep the agent from its work here, and say what mends it"
+    )
     sensors = add("sensors", _sensors, "list the drivers, their options, and what is found on this machine")
     sensors.add_argument("drivers", metavar="DRIVER", nargs="*", help="tell the options of these")
-    for telling in (record, sensors):
+    for telling in (record, doctor, sensors):
         telling.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    return [record, watch]
+    return [record, watch, doctor]
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -106,6 +113,12 @@ def _watch(arguments: argparse.Namespace, config: Read) -> int:
     from agent import watch
 
     return watch.command(told, arguments.sensor, lasting=arguments.lasting)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from agent import doctor
+
+    return doctor.command(arguments.config, as_json=arguments.json)
 
 
 def _sensors(arguments: argparse.Namespace) -> int:

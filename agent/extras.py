@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -17,8 +18,12 @@ def packages(extra: str) -> list[str]:
     except PackageNotFoundError:  # a checkout that was never installed
         return []
     marker = re.compile(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]")
-    wanted = [line for line in asked if marker.search(line.partition(";")[2])]
-    return list(dict.fromkeys(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in wanted))
+    return names(line for line in asked if marker.search(line.partition(";")[2]))
+
+
+def names(asked: Iterable[str]) -> list[str]:
+    """The packages that requirements name, each once."""
+    return list(dict.fromkeys(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in asked))
 
 
 def lacking(extra: str) -> list[str]:
@@ -34,6 +39,12 @@ def lacking(extra: str) -> list[str]:
 
 def command(extra: str) -> str:
     """What installs an extra into the environment that runs now."""
-    pip = Path(sys.prefix, "bin", "pip")
+    return pip(f"tocsin[{extra}]")
+
+
+def pip(*packages: str) -> str:
+    """What installs packages into the environment that runs now, in their newest versions that fit."""
+    own = Path(sys.prefix, "bin", "pip")
     rights = "" if os.access(sys.prefix, os.W_OK) else "sudo "
-    return f"{rights}{shlex.quote(str(pip)) if pip.exists() else 'pip'} install 'tocsin[{extra}]'"
+    wanted = " ".join(map(shlex.quote, packages))
+    return f"{rights}{shlex.quote(str(own)) if own.exists() else 'pip'} install {wanted}"

@@ -43,6 +43,11 @@ def open_model(model: str | bytes) -> Session:
     return Session(model, options, providers=["CPUExecutionProvider"])
 
 
+def providers() -> list[str]:
+    """What the installed onnxruntime could run on: its execution providers."""
+    return list(onnxruntime.get_available_providers())
+
+
 @cache
 def digest(name: str) -> str:
     """SHA-256 in hex of the graph's bytes."""

@@ -19,8 +19,9 @@ HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3",
 # the composition root and what it composes with; the commands; the parts of reading a configuration
 ROOT_MODULES = "cli daemon road assemble"
 COMMANDS = "offline explaining recordings checking teaching bench measure weight status starter record watch top demo.show"
+DOCTOR = "doctor doctor_rights doctor_broker"
 READING = "cross_checks config_schema reference state_plans governed"
-CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {READING}".split()}
+CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {DOCTOR} {READING}".split()}
 PURE = (
     "agent.account",
     "agent.alerts",

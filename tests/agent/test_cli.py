@@ -37,6 +37,7 @@ COMMANDS = {
     "schema",
     "record",
     "watch",
+    "doctor",
     "sensors",
     "status",
     "top",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,31 +10,9 @@ import pytest
 from agent import drivers, extras
 from agent.cli import main
 from sensors import DRIVERS, check, registry
-from sensors.plugins import plugins
 from tests.agent.running import tocsin
-from tests.sensors.test_plugins import FLOW, install
+from tests.sensors.packages import FINDS, install
 from tests.sensors.world import BOARD, make_board
-
-FINDS = (
-    FLOW.replace("import PolledSensor", "import Found, PolledSensor")
-    + """
-    @classmethod
-    def find(cls, root):
-        for port in (1, 2):
-            yield Found("flow", "a meter", {"port": port}, "sudo usermod -aG dialout tocsin")
-"""
-)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where packages can be installed beside ours."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    plugins.cache_clear()
-    yield folder
-    plugins.cache_clear()
 
 
 def test_the_command_lists_drivers_and_what_is_here() -> None:

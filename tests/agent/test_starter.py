@@ -6,7 +6,6 @@ import dataclasses
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,9 @@ from agent.scan import Look, look_at
 from agent.starter import starter_yaml
 from sensors import Found, registry
 from sensors.base import Channel
-from sensors.plugins import plugins
 from tests.agent.brokers import HOST, Mosquitto, free_port
 from tests.agent.running import Agent
-from tests.agent.test_drivers import FINDS
-from tests.sensors.test_plugins import install
+from tests.sensors.packages import FINDS, install
 
 
 def put(root: Path, files: dict[str, str]) -> str:
@@ -157,15 +154,6 @@ def test_a_look_that_hangs_or_fails_keeps_nobody_waiting(monkeypatch: pytest.Mon
     assert first.sentence() == "no values yet"
     assert second.sentence().startswith("cannot be read: /nowhere: shows none of")
     assert third.sentence() == "cannot be read: rate: unknown option: did you mean rate_hz?"
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    (tmp_path / "site").mkdir()
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    plugins.cache_clear()
-    yield tmp_path / "site"
-    plugins.cache_clear()
 
 
 def test_a_plug_in_that_fails_is_told_and_becomes_an_example(

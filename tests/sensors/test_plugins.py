@@ -6,52 +6,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sensors import OptionError, PluginError, check, create, describe, registry
-from sensors.plugins import plugins
+from tests.sensors.packages import FLOW, install
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "drivers.md"
-FLOW = '''
-from sensors.base import PolledSensor
-class Flow(PolledSensor):
-    """What flows.
-
-    Options:
-        port: where.
-    """
-    def __init__(self, *, port: int) -> None:
-        self.port = port
-        self.rate_hz = 1.0
-    def sample(self) -> tuple[float, ...]:
-        return (1.0,)
-'''
-
-
-@pytest.fixture(autouse=True)
-def looked_up_anew() -> Iterator[None]:
-    plugins.cache_clear()
-    yield
-    plugins.cache_clear()
-
-
-def install(folder: Path, package: str, code: str, *entries: str) -> None:
-    """A package as pip leaves it: a module, and what is known of it."""
-    (folder / f"{package}.py").write_text(code)
-    about = folder / f"{package}-1.2.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
-    (about / "entry_points.txt").write_text("\n".join(["[tocsin.drivers]", *entries]) + "\n")
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
 
 
 def test_the_template_is_installed_by_pip_found_by_name_and_keeps_the_contract(tmp_path: Path) -> None:
