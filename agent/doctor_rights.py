@@ -12,17 +12,13 @@ from typing import Any, NamedTuple
 
 from agent.config import Config
 from agent.finding import Finding, ill, unknown, well
+from sensors import registry
 from sensors.host import read
 
 UNIT = "etc/systemd/system/tocsin.service"
 RULES = "etc/udev/rules.d/99-tocsin.rules"
-# What a driver opens in /dev where its options do not say it: the first that matches is enough.
-OPENED = {
-    "iio": ("iio:device*",),
-    "adxl345": ("i2c-*", "spidev*"),
-    "audio": ("snd/pcm*c",),
-    "camera": ("video*",),
-}
+# What a driver opens in /dev where its options do not say it: the first of these.
+OPENED = {"iio": "iio:device*", "audio": "snd/pcm*c", "camera": "video*"}
 GROUPS = ("i2c", "spi", "gpio", "dialout", "audio", "video")  # those that deploy/install.sh gives
 RULED = ("iio:device", "i2c-", "spidev", "gpiochip")  # devices that our udev rules give to the group tocsin
 IN_DEV = re.compile(r"/dev/[\w./:-]+")
@@ -98,11 +94,12 @@ def devices(config: Config, person: Person, root: Path = Path("/")) -> Iterator[
 
 def opened(driver: str, options: Mapping[str, Any], root: Path) -> list[Path]:
     """The devices that a sensor opens, as far as its options or its driver's name tell."""
-    found = [root / text.lstrip("/") for text in _texts(options) if IN_DEV.fullmatch(text)]
-    if found or driver not in OPENED:
-        return found
-    there = [path for pattern in OPENED[driver] for path in sorted((root / "dev").glob(pattern))]
-    return there[:1] or [root / "dev" / OPENED[driver][0].rstrip("*")]
+    defaults = {name: parameter.default for name, parameter in registry.options(driver).items()}
+    told = [root / text.lstrip("/") for text in _texts({**defaults, **options}) if IN_DEV.fullmatch(text)]
+    if told or driver not in OPENED:
+        return told
+    there = sorted((root / "dev").glob(OPENED[driver]))
+    return there[:1] or [root / "dev" / OPENED[driver].rstrip("*")]
 
 
 def _texts(value: object) -> Iterator[str]:
