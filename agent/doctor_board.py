@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.finding import Finding, ill, unknown, well
-from sensors.host import GET_THROTTLED, THROTTLED, hexadecimal, number, read
+from sensors.host import GET_THROTTLED, THROTTLED
+from sensors.kernel_files import hexadecimal, number, read
 
 STA_UNSYNC, TIME_ERROR = 0x40, 5  # linux/timex.h
 EARLIEST = 1_767_225_600.0  # 2026-01-01: before this program

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from agent.config import Config
 from agent.finding import Finding, ill, unknown, well
 from sensors import registry
-from sensors.host import read
+from sensors.kernel_files import read
 
 UNIT = "etc/systemd/system/tocsin.service"
 RULES = "etc/udev/rules.d/99-tocsin.rules"

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import select
-import shutil
 import signal
 import sys
-import termios
 import time
-import tty
 from collections.abc import Iterator
-from typing import TextIO
 
 from agent.assemble import make_sensor
 from agent.charts import pen
@@ -24,6 +17,7 @@ from agent.quantities import DURATION
 from agent.reader import Reader, left_out
 from agent.recordings import Refusal, pick
 from agent.scope import Scope
+from agent.screen import Screen, drawable
 from agent.yaml_lines import printable
 from sensors import registry
 from sensors.base import Sensor, SensorError
@@ -32,9 +26,6 @@ TURN_S = 0.1  # longest before a key is noticed
 FRAME_S = 0.5  # between two pictures
 LINE_S = 1.0  # between two lines where there is no terminal
 STOP_S = 2.0
-# Of ANSI, ECMA-48, and xterm's control sequences: another screen, no cursor, and back
-ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 QUIT, NEXT = "qQ\x03\x04", "\t "
 
 
@@ -49,11 +40,10 @@ def command(config: Config | None, name: str | None, *, lasting: str | None) -> 
     except ValueError as error:
         raise Refusal(f'--for "{lasting}" {error}') from None
     watch = Watch(entry)
-    drawn = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the terminal is to be left as it was
     try:
         with watch:
-            if drawn:
+            if drawable():
                 watch.draw(for_s)
             else:
                 watch.tell(for_s)
@@ -98,13 +88,9 @@ class Watch:
         """Pictures on the terminal, one over the other."""
         logging.disable()  # it would write into the picture, whose first line says what is wrong
         try:
-            with _screen(sys.stdout) as keys:
-                for _ in self._turns(for_s, FRAME_S, keys):
-                    width, height = shutil.get_terminal_size()
-                    lines = [cut(line, width) for line in self.frame(width, height)]
-                    picture = f"{CLEAR_LINE}\n".join(lines)
-                    sys.stdout.write(f"{HOME}{picture}{CLEAR_LINE}{CLEAR_BELOW}")
-                    sys.stdout.flush()
+            with Screen() as screen:
+                for _ in self._turns(for_s, FRAME_S, screen):
+                    screen.draw(self.frame(*screen.size))
         finally:
             logging.disable(logging.NOTSET)
 
@@ -155,10 +141,10 @@ class Watch:
         elif self._scope.channels != sensor.channels:
             raise SensorError("it came back with other channels: watch it anew")
 
-    def _turns(self, for_s: float, period_s: float, keys: int | None) -> Iterator[None]:
+    def _turns(self, for_s: float, period_s: float, screen: Screen | None) -> Iterator[None]:
         """Take in what comes; yields each time something is to be shown."""
         end = time.monotonic() + for_s
-        due = time.monotonic() + (period_s if keys is None else 0.0)
+        due = time.monotonic() + (period_s if screen is None else 0.0)
         while True:
             for reading in self._inbox.take(min(TURN_S, max(0.0, end - time.monotonic()))):
                 if self._scope is not None:
@@ -167,37 +153,7 @@ class Watch:
             if time.monotonic() >= due or over:
                 due = time.monotonic() + period_s
                 yield
-            pressed = _pressed(keys)
+            pressed = "" if screen is None else screen.pressed()
             if over or any(key in QUIT for key in pressed):
                 return
             self._chosen += sum(key in NEXT for key in pressed)
-
-
-def cut(line: str, width: int) -> str:
-    """At most as wide as the terminal, which would break it."""
-    return line if len(line) <= width else line[: width - 1]
-
-
-def _pressed(keys: int | None) -> str:
-    """The keys pressed since the last look; "" where there is no keyboard."""
-    if keys is None or not select.select([keys], [], [], 0.0)[0]:
-        return ""
-    return os.read(keys, 64).decode("ascii", "replace")
-
-
-@contextlib.contextmanager
-def _screen(out: TextIO) -> Iterator[int | None]:
-    """A screen of our own, and where to read keys as they are pressed; the terminal is as before afterwards."""
-    keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
-    before = None if keys is None else termios.tcgetattr(keys)
-    out.write(ENTER)
-    out.flush()
-    try:
-        if keys is not None:
-            tty.setcbreak(keys)
-        yield keys
-    finally:
-        if keys is not None:
-            termios.tcsetattr(keys, termios.TCSADRAIN, before or [])
-        out.write(LEAVE)
-        out.flush()

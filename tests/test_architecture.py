@@ -18,10 +18,10 @@ WORKSHOP = "benchmarks"  # knows them all, and none of them knows it
 HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3", "ssl", "sensors", "models")
 # the composition root and what it composes with; the commands; the parts of reading a configuration
 ROOT_MODULES = "cli daemon road assemble"
-COMMANDS = "offline explaining recordings checking teaching bench measure weight status starter record watch top demo.show"
-DOCTOR = "doctor doctor_rights doctor_broker"
+COMMANDS = "offline explaining recordings checking teaching bench measure weight status starter top demo.show"
+SENSING = "record watch doctor doctor_rights doctor_broker"
 READING = "cross_checks config_schema reference state_plans governed"
-CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {DOCTOR} {READING}".split()}
+CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {SENSING} {READING}".split()}
 PURE = (
     "agent.account",
     "agent.alerts",

@@ -26,6 +26,14 @@ from tests.agent.recordings import step, write_csv
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "commands.md"
 COMMANDS = {
+    "demo",
+    "run",
+    "check",
+    "replay",
+    "learn",
+    "explain",
+    "status",
+    "top",
     "bench",
     "check",
     "demo",

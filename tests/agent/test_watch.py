@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from agent.watch import CLEAR_BELOW, ENTER, HOME, LEAVE
+from agent.screen import CLEAR_BELOW, ENTER, HOME, LEAVE
 from tests.agent.brokers import until
 from tests.agent.running import REPOSITORY
 from tests.agent.test_record import LIVE, configure
