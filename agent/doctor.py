@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from agent import drivers, extras
+from agent import extras
+from agent.assemble import make_sensor
 from agent.config import DEFAULT_PATH, Config, ConfigError, load
 from agent.doctor_board import buses, clock, disk, power
 from agent.doctor_broker import broker
@@ -22,7 +23,6 @@ from agent.doctor_rights import UNIT, devices, opened, runs_as, service_user, st
 from agent.finding import Finding, ill, unknown, well
 from agent.version import tocsin_version
 from agent.yaml_lines import printable
-from sensors.plugins import PluginError
 
 TRIAL_S = 120.0  # for all graphs once: 0.3 s here, a few seconds on a small board that does other things too
 OLDEST, NEWEST = (3, 10), (3, 13)
@@ -137,21 +137,15 @@ def configuration(file: str, *, asked: bool) -> tuple[Config | None, Finding]:
 
 def of_drivers(config: Config) -> Iterator[Finding]:
     """What the configured drivers need beside the agent is installed."""
-    for driver in dict.fromkeys(sensor.driver for sensor in config.sensors.values()):
-        about = f"driver {driver}"
-        try:
-            wanted = [drivers.extra_of(driver)]
-        except PluginError as error:
-            yield ill(about, str(error), "pip install --upgrade its package")
-            continue
-        files = [str(s.options.get("file", "")) for s in config.sensors.values() if s.driver == driver]
-        wanted += ["parquet"] if driver == "recording" and any(f.endswith(".parquet") for f in files) else []
-        for extra in wanted:
-            if lacks := extras.lacking(extra):
-                yield ill(about, f"{', '.join(lacks)} not installed", extras.command(extra))
-                break
-        else:
-            yield well(about, "has what it needs")
+    wanted: dict[str, set[str]] = {}
+    for sensor in config.sensors.values():
+        wanted.setdefault(sensor.driver, set()).add(make_sensor(sensor).extra or sensor.driver)
+    for driver, extras_of_it in wanted.items():
+        lacks = [(extra, missing) for extra in sorted(extras_of_it) if (missing := extras.lacking(extra))]
+        for extra, missing in lacks:
+            yield ill(f"driver {driver}", f"{', '.join(missing)} not installed", extras.command(extra))
+        if not lacks:
+            yield well(f"driver {driver}", "has what it needs")
 
 
 def needed_buses(config: Config, root: Path) -> set[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent import extras
+from agent.hints import hints
 from agent.recordings import Refusal, unknown
 from agent.yaml_lines import flow, printable
 from sensors import registry
@@ -49,6 +50,7 @@ class Report(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin.senso
 
     drivers: list[DriverReport]
     found: list[FoundReport]
+    also_here: list[str] = []  # what could be listened to, once a driver is told more
     problems: list[str]
 
 
@@ -61,6 +63,7 @@ def command(drivers: Sequence[str], *, as_json: bool, root: Path = Path("/")) ->
     report = Report(
         drivers=[describe(name) for name in drivers or registry.names()],
         found=[_found(one) for one in found],
+        also_here=[] if drivers else hints(root),
         problems=problems,
     )
     if as_json:
@@ -114,16 +117,19 @@ def _overview(report: Report, width: int) -> Iterator[str]:
         if driver.lacks:
             yield from _hang(" " * (longest + 4), f"not installed: {driver.install}", width)
     yield ""
-    if not report.found:
-        yield "Found on this machine: nothing that a driver could read without being told where it is."
-        return
-    yield "Found on this machine (tocsin init writes a configuration of it):"
+    writes = " (tocsin init writes a configuration of it):" if report.found else ": nothing"
+    yield f"Found on this machine{writes}"
     for one in report.found:
         yield ""
         yield f"  {one.name}: {one.what}"
         yield f"    {flow({'driver': one.driver, **one.options})}"
         if one.note:
             yield from _hang("    first: ", one.note, width)
+    if report.also_here:
+        yield ""
+        yield "Also here; what their drivers must be told besides, docs/drivers.md says:"
+        for line in report.also_here:
+            yield from _hang("  ", line, width)
 
 
 def _options(report: Report, width: int) -> Iterator[str]:

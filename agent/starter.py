@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.broker import BrokerOptions
 from agent.config import ConfigError
+from agent.hints import hints
 from agent.names import Host, host_name
 from agent.scan import Look, look_at
 from agent.visit import visit
@@ -81,6 +82,8 @@ def command(out: str | None, *, force: bool, broker: str = "localhost", root: Pa
         print(printable(f"  {look.found.name} ({look.found.driver}): {look.sentence()}"), file=sys.stderr)
     for trouble in troubles:
         print(printable(f"  {trouble}"), file=sys.stderr)
+    for hint in hints(root):
+        print(printable(f"  also here: {hint}"), file=sys.stderr)
     answer = _ask(host, port)
     print(printable(f"  broker {host}:{port}: {answer}"), file=sys.stderr)
     text = starter_yaml(
@@ -129,7 +132,7 @@ def starter_yaml(
         port="" if port == 1883 else f"  port: {port}\n",
         state="#state_dir: /var/lib/tocsin" if state_dir is None else f"state_dir: {flow(str(state_dir))}",
         sensors="".join(map(_sensor, good)) + "".join(_example(look) for look in looks if not look.shown),
-        others=_without_driver(root, looks),
+        others=_also_here(root),
         monitors="".join(map(_monitor, good)),
     )
 
@@ -164,7 +167,7 @@ def _sensor(look: Look) -> str:
     lines[0] = f"{lines[0]:<32} # {printable(look.found.what)}"
     lines += [f"    {name}: {flow(value)}" for name, value in look.found.options.items()]
     if look.shown:
-        lines.append(f"    # {look.rate_hz:g} samples per second; now {printable(look.sentence())}")
+        lines.append(f"    # at {look.rate_hz:g} Hz; now {printable(look.sentence())}")
     return "\n".join([*lines, ""])
 
 
@@ -208,17 +211,13 @@ def _telling(look: Look) -> list[str]:
     return [name for name in names if name in TELLING or name in steady] or names[:1] or ["cpu"]
 
 
-def _without_driver(root: Path, looks: Sequence[Look]) -> str:
-    """Comments on the sensors that the kernel shows and no driver of ours has found."""
-    known = {str(value) for look in looks for value in look.found.options.values()}
-    found = []
-    for device in sorted(root.glob("sys/bus/iio/devices/iio:device*")):
-        if known.isdisjoint({device.name, _line(device / "name")}):
-            inputs = sorted({path.name.removesuffix("_raw") for path in device.glob("in_*_raw")})
-            found.append(f"# {device.name}: {_line(device / 'name')} ({', '.join(inputs) or 'no inputs'})")
+def _also_here(root: Path) -> str:
+    """Comments on what could be listened to, once its driver is told more."""
+    found = hints(root)
     if not found:
         return ""
-    return "\n".join(["# Also here, but there is no driver for them yet:", *map(printable, found), ""])
+    head = "# Also here; what their drivers must be told besides, docs/drivers.md says:"
+    return "\n".join([head, *(f"# {printable(line)}" for line in found), ""])
 
 
 def _own_state_dir() -> Path:

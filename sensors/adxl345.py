@@ -108,6 +108,7 @@ class Adxl345(Sensor):
     """
 
     channels = AXES
+    extra = "i2c"
 
     def __init__(
         self,
@@ -122,6 +123,8 @@ class Adxl345(Sensor):
         self._spi = re.fullmatch(r".*/spidev\d+\.\d+", device) is not None
         if not self._spi and re.fullmatch(r".*/i2c-\d+", device) is None:
             raise OptionError("device", device, "is neither like /dev/i2c-1 nor like /dev/spidev0.0")
+        if self._spi:
+            self.extra = ""  # the kernel's spidev is spoken to without a library
         nearest = min(RATES, key=lambda rate: abs(rate - rate_hz))
         if abs(nearest - rate_hz) > SAME_RATE * rate_hz:
             told = ", ".join(f"{rate:g}" for rate in RATES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +100,11 @@ class Found:
     driver: str = ""  # filled in by registry.find
 
 
+def sensor_name(text: str, otherwise: str) -> str:
+    """What the world calls a thing, as a name for a sensor: letters, digits, - _ . only."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-") or otherwise
+
+
 S = TypeVar("S", bound="Sensor")
 
 
@@ -117,8 +123,8 @@ class Sensor(ABC):
     waits: bool = False  # True: a full queue makes the reader wait instead of dropping the oldest
     finished: bool = False  # True once a finite source has given its last Reading
     clock: Clock = Clock()
-    extra: ClassVar[str] = (
-        ""  # of pyproject.toml, that it needs; one of the driver's own name need not be said
+    extra: str = (
+        ""  # of pyproject.toml, that it needs as it is set; one of the driver's own name need not be said
     )
 
     @classmethod
@@ -126,7 +132,8 @@ class Sensor(ABC):
         """What this driver can read on the machine whose files are under `root`; nothing where it cannot know.
 
         Lists and reads files of the kernel's (/sys, /proc, names in /dev) and nothing else: opens no device, speaks to
-        no bus and no network. Gives options with `root` in them where that is not "/".
+        no bus and no network. What it gives can be opened without harm, for the kernel knows the device; with `root` in
+        its options where that is not "/".
         """
         return ()
 

@@ -15,12 +15,14 @@ from sensors.base import (
     LARGEST,
     VIBRATION_FROM_HZ,
     Channel,
+    Found,
     NotNegative,
     OptionError,
     PolledSensor,
     Positive,
     Reading,
     SensorError,
+    sensor_name,
 )
 from sensors.iio_buffer import TIMESTAMP, Buffer
 from sensors.iio_device import Device, chosen, components, numbers
@@ -86,6 +88,18 @@ class Iio(PolledSensor):
         self._buffer: Buffer | None = None
         self._ready: deque[Reading] = deque()
         self._told(self._rate_hz or 0.0)
+
+    @classmethod
+    def find(cls, root: Path) -> Sequence[Found]:
+        found = []
+        for device, name in Device.all(root):
+            channels = ", ".join(device.polled())
+            options = {"device": name} | ({} if root == Path("/") else {"root": str(root)})
+            if channels:
+                captured = (device.folder / "scan_elements").is_dir()
+                what = f"{device.folder.name}: {channels}" + ("; or capture: buffered" if captured else "")
+                found.append(Found(sensor_name(name, "iio"), what, options))
+        return found
 
     def open(self) -> None:
         self.close()

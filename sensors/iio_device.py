@@ -71,7 +71,7 @@ class Device:
     @classmethod
     def find(cls, root: Path, wanted: str) -> Device:
         """The device with this name, label, or folder (`iio:device0`)."""
-        folders = sorted(root.glob(f"{DEVICES}/iio:device[0-9]*"), key=lambda path: int(path.name[10:]))
+        folders = _folders(root)
         if not folders:
             raise SensorError(
                 f"the kernel shows no IIO device in {root / DEVICES}: is the chip's driver loaded"
@@ -87,6 +87,16 @@ class Device:
                 f"{len(found)} devices are called {wanted}: {told}; name one by its folder or label"
             )
         raise SensorError(f"{root / DEVICES} has no device {wanted}: there are {told}")
+
+    @classmethod
+    def all(cls, root: Path) -> list[tuple[Device, str]]:
+        """Every device there is, with a name that means it alone: its own where no other has it, else its folder's."""
+        folders = _folders(root)
+        names = [name for folder in folders for name in _names(folder)]
+        return [
+            (cls(root, folder), next((n for n in _names(folder) if names.count(n) == 1), folder.name))
+            for folder in folders
+        ]
 
     def polled(self) -> dict[str, Path]:
         """Channel -> the file that shows it: `_input`, which the kernel has reckoned, or else `_raw`."""
@@ -170,6 +180,10 @@ def write(path: Path, text: str) -> None:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise SensorError(f"{path} cannot be written: {error.strerror}; {RIGHTS}") from error
         raise SensorError(f"{path} does not take {text.strip()!r}: {error.strerror}") from error
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(root.glob(f"{DEVICES}/iio:device[0-9]*"), key=lambda path: int(path.name[10:]))
 
 
 def _names(folder: Path) -> list[str]:

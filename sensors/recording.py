@@ -61,6 +61,7 @@ class Recording(Sensor):
         repeat: bool = False,
     ) -> None:
         self.file = Path(file)
+        self.extra = "parquet" if self.file.suffix.lower() == ".parquet" else ""
         self.speed = speed
         self._time, self._form, self._asked = time, time_form, channels
         self._asked_rate, self._chunk, self._repeat = rate_hz, chunk, repeat

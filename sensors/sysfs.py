@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensors.base import LARGEST, Channel, OptionError, PolledSensor, Positive
+from sensors.base import LARGEST, Channel, Found, OptionError, PolledSensor, Positive, sensor_name
 from sensors.host import SWITCHED_OFF_C
 from sensors.kernel_files import by_number, read
 from sensors.w1 import WrongAnswer, celsius
@@ -38,6 +38,10 @@ POWER_SUPPLY: dict[str, tuple[str, float]] = {
     "temp": ("Cel", 0.1),
     "time": ("s", 1.0),
 }
+# of 1-Wire thermometers: DS18S20, DS1822, DS18B20, DS1825, DS28EA00; Documentation/w1/slaves/w1_therm.rst
+FAMILIES = ("10", "22", "28", "3b", "42")
+W1_HZ = 0.2  # a conversion takes 0.75 s, one after the other
+_BUS = re.compile(r"/(i2c-\d+|spi\d+)/")  # in the path of a chip that is not part of the board's processor
 _PATTERN = re.compile(r"[*?[]")
 _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
 logger = logging.getLogger(__name__)
@@ -153,6 +157,33 @@ class Sysfs(PolledSensor):
         self._entries = tuple(channels)
         self._files: dict[int, Path] = {}  # found so far
 
+    @classmethod
+    def find(cls, root: Path) -> Sequence[Found]:
+        """1-Wire thermometers, and chips of hwmon on a bus; what is part of the board itself is the driver host's."""
+        rest: dict[str, object] = {} if root == Path("/") else {"root": str(root)}
+        thermometers = [
+            path.name
+            for path in sorted(root.glob("sys/bus/w1/devices/*-*"))
+            if path.name.partition("-")[0] in FAMILIES
+        ]
+        found = []
+        if thermometers:
+            options = {"channels": [{"w1": name} for name in thermometers], "rate_hz": W1_HZ, **rest}
+            found.append(Found("thermometers", f"1-Wire: {', '.join(thermometers)}", options))
+        chips = sorted(root.glob("sys/class/hwmon/hwmon[0-9]*"), key=by_number)
+        names = [read(chip / "name").strip() for chip in chips]
+        for chip, name in zip(chips, names, strict=True):
+            bus = _BUS.search(str(chip.resolve()))
+            items = [
+                path.name.removesuffix("_input") for path in sorted(chip.glob("*[0-9]_input"), key=_in_order)
+            ]
+            if bus is None or not items or names.count(name) > 1 or list(chip.glob("in*_label")):
+                continue  # a supply's rails, with labels, are shown by host
+            options = {"channels": [{"hwmon": name, "item": item} for item in items], **rest}
+            what = f"{name} on {bus[1]}: {', '.join(items)}"
+            found.append(Found(sensor_name(name, "hwmon"), what, options))
+        return found
+
     def open(self) -> None:
         self._files = {}
         absent = [words for i in range(len(self._entries)) if (words := self._look_for(i))]
@@ -242,6 +273,11 @@ def _called(folder: Path, pattern: str, file: str, name: str) -> Path:
             f"{len(names[name])} are called {name}: {told}: give the path of one, with * for numbers"
         )
     raise FileNotFoundError(f"{folder} has no {name}: there are {', '.join(names) or 'none'}")
+
+
+def _in_order(path: Path) -> tuple[str, int]:
+    """temp2 before temp10."""
+    return path.name.removesuffix("_input").rstrip("0123456789"), by_number(path)
 
 
 def _item(folder: Path, *candidates: str) -> Path:

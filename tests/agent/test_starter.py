@@ -18,8 +18,10 @@ from agent.starter import starter_yaml
 from sensors import Found, registry
 from sensors.base import Channel
 from tests.agent.brokers import HOST, Mosquitto, free_port
-from tests.agent.running import Agent
+from tests.agent.running import REPOSITORY, Agent
+from tests.real import need
 from tests.sensors.packages import FINDS, install
+from tests.sensors.recorded import DEVICES
 
 
 def put(root: Path, files: dict[str, str]) -> str:
@@ -28,6 +30,11 @@ def put(root: Path, files: dict[str, str]) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return str(root)
+
+
+def board_of(root: Path) -> Path:
+    board(root)
+    return root
 
 
 def board(root: Path, **more: str) -> str:
@@ -73,7 +80,7 @@ def test_it_listens_to_what_the_board_shows(tmp_path: Path) -> None:
 
 def test_what_it_shows_now_stands_beside_it(tmp_path: Path) -> None:
     board(tmp_path)
-    assert "# 50 samples per second; now load 0.5, temperature cpu-thermal 51.0 Cel" in written(tmp_path)
+    assert "# at 50 Hz; now load 0.5, temperature cpu-thermal 51.0 Cel" in written(tmp_path)
 
 
 def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
@@ -107,15 +114,49 @@ def test_a_machine_that_shows_nothing_still_gets_a_file_that_loads(tmp_path: Pat
     assert load_text(written(tmp_path)).sensors["board"].driver == "host"
 
 
-def test_devices_without_a_driver_are_told_of(tmp_path: Path) -> None:
-    device = "sys/bus/iio/devices/iio:device0"
-    board(tmp_path, **{f"{device}/name": "bme280\nx: y", f"{device}/in_temp_raw": "1"})
+def test_what_a_driver_must_be_told_more_of_is_a_comment(tmp_path: Path) -> None:
+    put(board_of(tmp_path), {"sys/class/net/can0/type": "280\n", "dev/ttyUSB0": "", "dev/i2c-1": ""})
     text = starter_yaml([], root=tmp_path)
-    assert "# iio:device0: bme280\\nx: y (in_temp)\n" in text
+    assert "# serial port /dev/ttyUSB0: driver serial or modbus\n# I2C bus /dev/i2c-1, for chips" in text
     assert load_text(text)
-    read = Look(Found("air", "an IIO device", {"include": ["iio:device0"]}, driver="host"))
-    read = dataclasses.replace(read, found=dataclasses.replace(read.found, options={"root": "iio:device0"}))
-    assert "no driver for them yet" not in starter_yaml([read], root=tmp_path)
+
+
+def test_devices_of_a_real_kernel_are_found_written_checked_and_listened_to(tmp_path: Path) -> None:
+    """As its own drivers show them, on a recording: tests/sensors/devices."""
+    target = tmp_path / "tocsin.yaml"
+    names = ("bmp280", "lm75", "ads1015", "lis2dh12_accel")
+    mock = [need("umockdev-run"), *(f"--device={DEVICES / name}.umockdev" for name in names), "--"]
+    tocsin = [*mock, sys.executable, "-W", "error", "-m", "agent"]
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [*tocsin, *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    with Mosquitto(tmp_path) as broker:
+        said = run("init", "-o", str(target), "--broker", f"{HOST}:{broker.port}")
+        assert "lis2dh12_accel (iio): accel_x" in said
+        target.write_text(
+            target.read_text().replace("#state_dir: /var/lib/tocsin", f"state_dir: {tmp_path}/state")
+        )
+        config = load(target)
+        assert {"board", *names} <= set(config.sensors) == set(config.monitors)
+        assert config.sensors["lm75"].options == {"channels": [{"hwmon": "lm75", "item": "temp1"}]}
+        run("check", "-c", str(target))
+        with subprocess.Popen(
+            [*tocsin, "run", "-v", "-c", str(target)], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            heard = ""
+            while not all(f"monitor {name} on sensor {name}: learning" in heard for name in names):
+                line = process.stderr.readline()
+                assert line, heard
+                heard += line
+            process.terminate()
+            process.communicate(timeout=20)
+            assert process.returncode == 0
 
 
 def test_every_example_in_it_loads_when_its_mark_is_taken_away() -> None:

@@ -1,0 +1,43 @@
+"""What is on this machine that could be listened to, once a driver is told more than the machine itself can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sensors import registry
+from sensors.kernel_files import read
+
+CAN = "280"  # ARPHRD_CAN, linux/if_arp.h
+
+
+def hints(root: Path = Path("/")) -> list[str]:
+    """A line for each: what it is, and which drivers could read it. Only lists files."""
+    return [
+        f"{what}: driver {' or '.join(drivers)}"
+        for what, wanted in _there(root)
+        if (drivers := [driver for driver in wanted if registry.known(driver)])
+    ]
+
+
+def _there(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    ports = sorted(root.glob("dev/serial/by-id/*")) or [
+        path for kind in ("ttyUSB", "ttyACM") for path in sorted(root.glob(f"dev/{kind}*"))
+    ]
+    for port in ports:
+        yield f"serial port {_shown(port, root)}", ("serial", "modbus")
+    for bus in sorted(root.glob("dev/i2c-*")):
+        yield f"I2C bus {_shown(bus, root)}, for chips that the kernel has no driver for", ("adxl345",)
+    for bus in sorted(root.glob("dev/spidev*")):
+        yield f"SPI bus {_shown(bus, root)}, for chips that the kernel has no driver for", ("adxl345",)
+    for card in sorted(root.glob("sys/class/net/*")):
+        if read(card / "type").strip() == CAN:
+            yield f"CAN bus {card.name}", ("can",)
+    for microphone in sorted(root.glob("dev/snd/pcmC*c")):
+        yield f"sound input {_shown(microphone, root)}", ("audio",)
+    for camera in sorted(root.glob("sys/class/video4linux/video*")):
+        yield f"camera /dev/{camera.name} ({read(camera / 'name').strip()})", ("camera",)
+
+
+def _shown(path: Path, root: Path) -> str:
+    return f"/{path.relative_to(root)}"
