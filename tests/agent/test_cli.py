@@ -25,31 +25,8 @@ from tests.agent.recordings import step, write_csv
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "commands.md"
-COMMANDS = {
-    "demo",
-    "run",
-    "check",
-    "replay",
-    "learn",
-    "explain",
-    "status",
-    "top",
-    "bench",
-    "check",
-    "demo",
-    "explain",
-    "init",
-    "learn",
-    "replay",
-    "run",
-    "schema",
-    "record",
-    "watch",
-    "doctor",
-    "sensors",
-    "status",
-    "top",
-}
+COMMANDS = {"demo", "run", "check", "replay", "learn", "explain", "status", "top", "bench", "init", "schema"}
+COMMANDS |= {"sensors", "watch", "record", "doctor"}
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
