@@ -235,7 +235,7 @@ class Event:
     about: About = "machine"
     note: str = ""  # about a sensor: what is wrong with it, as a phrase ("no data for 30 s: device gone")
     fault: str = ""  # its name, where it has one: "stuck", "outer race (BPFO)"
-    confidence: float | None = None  # in the fault's name, up to 1; None where none is named
+    confidence: float | None = None  # in the fault's name, up to 0.99; None where none is named
     zone: str = ""  # ISO 20816's, where the kind of machine is known
     diagnosis: str = ""  # fault and zone as a phrase
     operating: str = ""  # the operating state the machine was in; "" where it has only one

@@ -18,7 +18,6 @@ from models.window import Array
 
 KEPT = 1000  # windows whose velocities can still be asked for
 NEAR = 0.9  # of the bound of zone D, below which an alert about it may end
-LOUDEST = 0.99  # of confidence, that is said: it is no measured probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +106,5 @@ class Diagnosis:
 
 
 def _named(naming: Naming) -> str:
-    words = f"{naming.part} {naming.hz:.0f} Hz, confidence {min(naming.confidence, LOUDEST):.2f}"
+    words = f"{naming.part} {naming.hz:.0f} Hz, confidence {naming.confidence:.2f}"
     return f"{words}, at an estimated shaft speed of {naming.shaft_hz:.1f} Hz" if naming.estimated else words

@@ -109,7 +109,7 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
     ] = ""
     confidence: Annotated[
         float | None,
-        Meta(description="in the name of the machine's fault, up to 1; null where none is named"),
+        Meta(description="in the name of the machine's fault, up to 0.99; null where none is named"),
     ] = None
     zone: Annotated[
         str, Meta(description="A to D of ISO 20816, where the kind of machine is configured; else empty")

@@ -12,6 +12,7 @@ from models.envelope import HARMONICS, SLIP, Doubles, comb, teeth
 
 DOUBT_Z = 5.0  # "nothing" stands as high as a part that stands out so far
 NAMED = 0.9  # least confidence at which a part is named
+SUREST = 0.99  # and the most there is: a share of weights is no measured probability
 SURROGATES = np.geomspace(
     0.62, 1.6, 121
 )  # of a fault's frequency: where a comb is looked for that nothing strikes
@@ -26,7 +27,7 @@ class Naming:
     """What the lines of an envelope spectrum say of a bearing."""
 
     part: str  # as Bearing names it; "" when none stands out enough
-    confidence: float  # of the part that stands out farthest, named or not
+    confidence: float  # of the part that stands out farthest, named or not; at most SUREST
     z: float  # how far: in standard deviations of combs where nothing strikes
     hz: float  # where its lines are
     shaft_hz: float
@@ -53,7 +54,7 @@ def name(lines: Doubles, step_hz: float, bearing: Bearing, shaft_hz: float) -> N
     part = max(heights, key=lambda each: heights[each][0])
     z, hz = heights[part]
     weights = [math.exp(min(other, 700.0) - min(z, 700.0)) for other, _ in heights.values()]
-    confidence = 1 / (sum(weights) + math.exp(DOUBT_Z - min(z, 700.0)))
+    confidence = min(SUREST, 1 / (sum(weights) + math.exp(DOUBT_Z - min(z, 700.0))))
     return Naming(part if confidence >= NAMED else "", confidence, z, hz, shaft_hz, bearing.estimated)
 
 

@@ -109,6 +109,7 @@ def test_a_hurt_bearing_is_named_in_the_event_however_the_stream_was_cut(block: 
     payload = messages.event_payload(raised, "shed")
     assert (payload.fault, payload.zone) == ("outer race (BPFO)", "")
     assert payload.confidence == pytest.approx(raised.confidence, rel=1e-5)
+    assert f"confidence {payload.confidence:.2f}" in payload.sentence
     whole = heard(monitor_of(f"{BEARING}, learn: 60 s"), healthy, failing, block=777)
     assert whole == events
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.bearing import Bearing
-from models.naming import NAMED, Naming, name
+from models.naming import NAMED, SUREST, Naming, name
 from models.vibration import Vibration
 from models.window import Windower
 from sensors.machine import Fault, FaultKind
@@ -132,6 +132,10 @@ def test_a_comb_of_lines_at_one_frequency_is_named_and_two_as_high_are_not() -> 
     torn = name(lines, step_hz, BEARING, SHAFT_HZ)
     assert torn.part == ""
     assert torn.confidence == pytest.approx(0.5, abs=0.25)
+
+
+def test_nobody_is_surer_than_a_rank_can_be() -> None:
+    assert named(shaken(Fault("bearing_outer", severity=3.0))).confidence == SUREST
 
 
 def test_lines_too_coarse_to_tell_faults_apart_name_nothing() -> None:
