@@ -249,7 +249,7 @@ class MonitorConfig(Frozen, frozen=True, kw_only=True):
         About(
             "How many false alarms it may give; at most 6 per hour. What it learned says how surely that can be kept.",
             default="`1 per week`, or until so much normal was seen, one in 30 times as long as was",
-            least=1e-10,
+            least=0.01 / 31_556_952,  # in a hundred years, beyond which no machine lasts
             most=6 / 3600,  # models.tail.LOOSEST_HZ
         ),
     ] = None

@@ -178,6 +178,10 @@ class RateForm:
     def parse(self, value: object) -> float:
         """In Hz. Raises ValueError saying what to write instead; zero is refused."""
         number, unit = split(value, self)
+        if number == 0:
+            raise ValueError(
+                'is never, which nothing that can alarm keeps: write how seldom, e.g. "1 per year"'
+            )
         word = unit.removeprefix("per ").removeprefix("/").removeprefix("a ").strip()
         period = PERIODS.get(word)
         if period is None or word == unit:
@@ -186,7 +190,7 @@ class RateForm:
 
     def show(self, value: float) -> str:
         unit = self.unit(value)
-        return f"{round(self.amount(value, unit), 2):g} {unit}"
+        return f"{float(f'{self.amount(value, unit):.3g}'):g} {unit}"
 
     def unit(self, rate_hz: float) -> str:
         """The unit in which a rate in Hz is at least 1, the longest if there is none."""

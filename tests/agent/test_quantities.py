@@ -15,14 +15,17 @@ from agent.quantities import (
     FREQUENCY,
     LENGTH,
     PER_HOUR,
+    RATE,
     SIZE,
     SPAN,
     Quantity,
+    RateForm,
     Span,
     SpanForm,
 )
 
 KINDS = (DURATION, SIZE, PER_HOUR, LENGTH, FREQUENCY, ANGLE)
+NEVER = 'is never, which nothing that can alarm keeps: write how seldom, e.g. "1 per year"'
 
 
 @pytest.mark.parametrize(
@@ -79,12 +82,26 @@ def test_a_size_and_a_count_are_whole_numbers() -> None:
         (SPAN, 0, "is zero: it must be longer than nothing"),
         (SPAN, "0 rows", "is zero: it must be longer than nothing"),
         (SPAN, "-1 s", "is negative"),
+        (RATE, "0 per week", NEVER),
+        (RATE, 0, NEVER),
+        (RATE, "-1 per week", "is negative"),
+        (RATE, "1 week", 'is not a rate: write e.g. "1 per week" or "2 per month"'),
+        (RATE, 3, 'has no unit: write e.g. "1 per week" or "2 per month"'),
     ],
 )
-def test_a_wrong_quantity_says_what_to_write(kind: Quantity | SpanForm, value: object, said: str) -> None:
+def test_a_wrong_quantity_says_what_to_write(
+    kind: Quantity | SpanForm | RateForm, value: object, said: str
+) -> None:
     with pytest.raises(ValueError) as caught:
         kind.parse(value)
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    "text", ["1 per week", "2 per month", "6 per hour", "1.5 per day", "0.01 per year", "0.0002 per year"]
+)
+def test_a_rate_is_shown_as_it_was_written(text: str) -> None:
+    assert RATE.show(RATE.parse(text)) == text
 
 
 def test_a_span_is_a_duration_or_a_number_of_rows() -> None:
