@@ -19,7 +19,6 @@ from agent.messages import rfc3339
 from agent.monitor import Monitor
 from agent.monitor_config import MonitorConfig
 from agent.offline import next_reading
-from agent.pipeline import Pipeline
 from agent.progress import Progress, span
 from agent.quantities import SPAN
 from agent.recordings import Refusal, make_recording, pick, recorded
@@ -148,7 +147,6 @@ def _may_learn(config: Config, monitor: Monitor, named: bool) -> bool:
 
 
 def _study(pupils: Sequence[Monitor], sensors: Sequence[Sensor], patience_s: Mapping[str, float]) -> None:
-    pipeline = Pipeline(pupils)
     needed = sum(monitor.learning[1] for monitor in pupils)
     live = any(not sensor.waits for sensor in sensors)
     if live:
@@ -167,10 +165,14 @@ def _study(pupils: Sequence[Monitor], sensors: Sequence[Sensor], patience_s: Map
 
     with Progress("learn") as bar:
         for reading in _readings(sensors, wanted, patience_s):
-            for event in pipeline.push([reading]):
-                if event.about == "signal":  # which is not learned from
-                    bar.clear()
-                    print(sentence(event), file=sys.stderr)
+            for monitor in pupils:
+                if monitor.sensor != reading.sensor or monitor.armed:
+                    continue  # whoever has learned is done, however long the others take
+                monitor.take(reading)  # what it gives to score is for `run` and `replay`
+                for event in monitor.tell():
+                    if event.about == "signal":  # which is not learned from
+                        bar.clear()
+                        print(sentence(event), file=sys.stderr)
             bar.tell(lambda: 1 - missing() / needed, lambda: f"{needed - missing()} of {needed} rows")
 
 

@@ -91,6 +91,22 @@ def test_live_sensors_are_listened_to_all_at_once(run: Run, live: None) -> None:
     assert "monitor right learned from 400 rows" in out
 
 
+def test_who_has_learned_is_done_however_long_the_others_of_its_sensor_take(run: Run) -> None:
+    both = CONFIG.replace(
+        "  pump: {sensor: pump, learn",
+        "  slow: {sensor: pump, learn: 700 rows}\n  pump: {sensor: pump, learn",
+    )
+    assert run("learn", "pump")[0] == 0
+    path = baseline_path(load("tocsin.yaml"), "pump")
+    alone = path.read_bytes()
+    Path("tocsin.yaml").write_text(both)
+    code, out, _ = run("learn", "slow", "pump", "--again")
+    assert code == 0
+    assert path.read_bytes() == alone
+    pump = out.partition("monitor pump learned")[2]
+    assert re.search(r"seen (4\.\d+) min of normal", pump)  # of 5 min learned from
+
+
 def test_a_live_sensor_that_fails_is_said_and_nothing_is_saved(run: Run, live: None) -> None:
     Path("tocsin.yaml").write_text(Path("tocsin.yaml").read_text().replace("level: 7", "breaks_after: 200"))
     code, out, err = run("learn", "right")
