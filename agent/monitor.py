@@ -50,7 +50,7 @@ class Status:
     """What a monitor knows of itself."""
 
     health: str  # "learning", "armed"
-    level: float  # the latest; NaN before there is one
+    level: float  # of the newest window; NaN where that was not judged
     alert: Alert
     needs: str  # what is still missing while learning: "needs 240 more rows"
     rows: int
@@ -134,7 +134,8 @@ class Monitor:
         self.diagnosis = diagnosis
         self.signal = signal
         self.listener: Callable[[Job, Sequence[float]], None] | None = None  # hears of all that is scored
-        self.level = math.nan
+        self._level, self._judged_at = math.nan, math.nan  # of the newest window that was judged
+        self._heard_at = math.nan  # of the newest window
         self.rows = self.windows = 0
         self.rested = 0  # rows that came while nobody looked
         if baseline is not None:
@@ -162,6 +163,7 @@ class Monitor:
             else:
                 seen = self.cascade.hear(windows)
             for times, rows, fresh, skipped in seen:
+                self._heard_at = times[-1]
                 if self.witness is not None:
                     pieces.append((times, rows))
                 if self.diagnosis is not None:
@@ -211,7 +213,7 @@ class Monitor:
         if self.listener is not None:
             self.listener(job if whole else job.part(first, last), levels)
         alert, rule = self.alerts["machine"], judge.rule
-        self.level = levels[-1]
+        self._level, self._judged_at = levels[-1], job.times[last - 1]
         if alert.state == "inactive" and top < rule.on_level:  # the road usually ends here
             if self.witness is not None:
                 times = job.times if whole else job.times[first:last]
@@ -373,6 +375,12 @@ class Monitor:
         return self._states.current.rule
 
     # What others see.
+
+    @property
+    def level(self) -> float:
+        """Of the newest window; NaN where that was not judged: while learning, between two operating states, in one
+        that has no baseline yet, and while averages fill after a gap."""
+        return self._level if self._judged_at == self._heard_at else math.nan
 
     @property
     def absent(self) -> tuple[str, ...]:

@@ -186,7 +186,13 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
     ]
     state: AlertState = "inactive"
     severity: Severity | None = None
-    level: Number = None
+    level: Annotated[
+        float | None,
+        Meta(
+            description="1.0 is the edge of normal; null while nothing is judged: learning, between two operating "
+            "states, in one without a baseline, or blind"
+        ),
+    ] = None
     needs: Annotated[str, Meta(description='what it lacks: "needs 240 more rows"; may be empty')] = ""
     model: Model | None = None
     plan: Plan | None = None

@@ -466,7 +466,7 @@ class Road:
                 health="blind" if blind else "armed" if monitor.armed else "learning",
                 state=monitor.alert.state,
                 severity=monitor.alert.severity if monitor.alert.raised else None,
-                level=None if math.isnan(status.level) else round(status.level, 4),
+                level=None if blind or math.isnan(status.level) else round(status.level, 4),
                 needs=blind or needs,
                 model=messages.model_payload(monitor.model),
                 plan=messages.plan_payload(monitor.plan),

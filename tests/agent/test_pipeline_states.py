@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -131,6 +132,34 @@ def test_a_state_never_seen_asks_for_rows_instead_of_alarming_and_is_judged_once
     assert "yet: needs" in needs[0]
     assert needs[-1] == ""
     assert names(one)[3].startswith("state 4 (speed 18")
+
+
+def test_a_level_is_of_now_and_unknown_where_nothing_is_judged() -> None:
+    one = monitor()
+    pipeline, known = Pipeline([one]), dict.fromkeys(("", "no", "between", "in"), 0)
+    for reading in rows(more=(STRANGE,), block_s=10.0):
+        pipeline.push([reading])
+        if one.armed:
+            why = one.status().needs.partition(" ")[0]
+            known[why] += 1
+            assert math.isnan(one.status().level) or not why
+    assert min(known.values()) > 5
+
+
+def test_after_a_gap_a_level_is_unknown_until_averages_are_full() -> None:
+    one = monitor()
+    pipeline = Pipeline([one])
+    readings = [each for each in rows(block_s=10.0) if each.time < LESSON_S + 500]
+    heard_, gap, late = readings[:-20], readings[-20:-10], readings[-10:]
+    for reading in heard_:
+        pipeline.push([reading])
+    assert one.level > 0
+    pipeline.push([late[0]])
+    assert gap
+    assert math.isnan(one.level)
+    for reading in late[1:]:
+        pipeline.push([reading])
+    assert one.level > 0
 
 
 def test_a_machine_that_hangs_between_its_states_is_said_and_so_is_its_end() -> None:

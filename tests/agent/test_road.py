@@ -220,6 +220,8 @@ def test_a_channel_that_is_no_number_is_an_alert_about_the_sensor(bench: Bench, 
     (event,) = (json.loads(stored.message.payload) for stored in bench.outbox.pending(10))
     assert (event["about"], event["fault"], event["note"]) == ("signal", "dropout", "a drops out")
     assert bench.health("pump") == "blind"
+    assert bench.level("pump") is None
+    assert (bench.level("fan") is not None) is learned
     assert bench.road.states["pump"].needs == "sensor pump: a drops out"
     assert [(fault.fault, fault.channel) for fault in bench.road.states["pump"].faults] == [("dropout", "a")]
     assert bench.road.deaf == {"pump": "a: dropout"}
