@@ -15,6 +15,8 @@ Sensitivity = Literal["quiet", "normal", "sensitive"]
 MARGIN: dict[Sensitivity, float] = {"sensitive": 1.3, "normal": 1.5, "quiet": 2.0}
 CLEAR = 0.9  # of the edge of the loosest budget: below, the machine is where it usually is
 SUFFICIENT = 3.0  # an extrapolation by less is not worth a word
+NEAREST = 0.8  # of the rate asked for: where less is expected, there is no nearer edge
+NEXT_TO_NOTHING = 0.01  # in the unit of what was asked for: said as 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,25 @@ class Aim:
             return 0.0
         return 1 / (self.rate_hz * self.tail.seconds)
 
+    @property
+    def nearest(self) -> bool:
+        """Whether more was asked for than comes even at the edge that lies nearest to normal."""
+        known = self.expected
+        return self.rate_hz is not None and known is not None and known.rate < NEAREST * self.rate_hz
+
     def words(self) -> str:
         """ "seen 6 h of normal; 1 per week is an extrapolation by 28x; expect 0.4 to 3 per week"."""
         if self.tail is None or self.expected is None:
             return "how often it will alarm falsely is not known: nothing was learned of the tail of normal"
         said = [f"seen {_roughly(self.tail.seconds)} of normal"]
-        expected = f"expect {_between(self.expected, self.rate_hz)}"
+        thought_of = self.expected.rate if self.rate_hz is None or self.nearest else self.rate_hz
+        expected = f"expect {_between(self.expected, RATE.unit(thought_of))}"
         if self.rate_hz is not None:
             asked = RATE.show(self.rate_hz)
             far = self.extrapolation
-            if far >= SUFFICIENT:
+            if self.nearest:
+                said.append(f"{asked} is more than comes at the nearest edge there is")
+            elif far >= SUFFICIENT:
                 said.append(f"{asked} is an extrapolation by {far:.0f}x")
             else:
                 said.append(f"{asked} is what they support")
@@ -102,17 +113,16 @@ def together(aim: Aim, aims: Sequence[Aim]) -> Aim:
     return replace(aim, rate_hz=rate_hz, expected=Expected(low, rate, high), tail=tail)
 
 
-def _between(expected: Expected, rate_hz: float | None) -> str:
-    """0.4 to 3 per week: in the unit of what was asked for, or one in which the middle can be thought of."""
-    unit = RATE.unit(rate_hz if rate_hz is not None else expected.rate)
+def _between(expected: Expected, unit: str) -> str:
+    """0.4 to 3 per week."""
     low, high = (RATE.amount(rate, unit) for rate in (expected.low, expected.high))
     return f"{_figure(low)} to {_figure(high)} {unit}"
 
 
 def _figure(value: float) -> str:
-    if value >= 1000 or (value and value < 0.001):
-        return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-")
-    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
+    if value < NEXT_TO_NOTHING:
+        return "0"
+    return f"{value:.2g}" if value < 10 else f"{float(f'{value:.2g}'):,.0f}"
 
 
 def _roughly(seconds: float) -> str:

@@ -104,6 +104,23 @@ def test_what_the_data_support_is_said() -> None:
     assert float(low) < 1 < float(high)
 
 
+def test_an_interval_is_one_that_a_person_can_use() -> None:
+    """Not "2e-8 to 36 per week", nor "8 to 5e+03"."""
+    for events, hours, rate in ((1.0, 0.2, 1 / WEEK_S), (3.0, 0.2, 1e-8), (40.0, 6.0, 1 / WEEK_S)):
+        words = Budget(rate).aim(Tail(0.8, events, 0.1 * events, hours * HOUR_S, 0.16)).words()
+        low, high, _ = words.rpartition("expect ")[2].replace(" to ", " ").split(" ", 2)
+        assert "e" not in low + high
+        assert low == "0" or float(low) >= 0.01
+
+
+def test_who_asks_for_more_than_the_nearest_edge_gives_is_told_so() -> None:
+    """A machine of one event in ten hours, and a budget of one an hour."""
+    aim = Budget(1 / HOUR_S).aim(Tail(0.8, 100.0, 15.0, 1000 * HOUR_S, 0.16))
+    assert aim.edge == 0.8
+    words = "seen 42 d of normal; 1 per hour is more than comes at the nearest edge there is; expect 2 to 2.8 per day"
+    assert aim.words() == words
+
+
 def test_a_sensitivity_says_what_false_alarms_to_expect() -> None:
     aim = Budget(sensitivity="quiet").aim(TAIL)
     assert aim.edge == MARGIN["quiet"]
