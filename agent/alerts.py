@@ -26,7 +26,8 @@ class Rule:
     off_delay_s: float = 30.0  # and below clear_level this long; 0 clears at once
     on_level: float = 1.0
     off_level: float = 0.9
-    # Below it for off_delay_s clears the alert; between it and off_level it is clearing. What is 0.0 is off_level.
+    # Below it for off_delay_s clears the alert; between it and off_level it is clearing. 0.0: where a budget of false
+    # alarms wants it (Judge), and without one off_level.
     clear_level: float = 0.0
     # For this long after a raise another one needs twice the level of that raise. The method is
     # ARTime's and NAB's: an alarm that repeats says nothing new unless the score has doubled.

@@ -265,6 +265,7 @@ def _rule(config: MonitorConfig, shape: Shape, rate_hz: float) -> Rule:
         on_delay_s=pick(asked.on_delay_s, default.on_delay_s),
         off_delay_s=pick(asked.off_delay_s, default.off_delay_s),
         off_level=pick(asked.off_level, default.off_level),
+        clear_level=asked.off_level or 0.0,
         hold_s=pick(asked.hold_s, default.hold_s),
         critical_level=pick(asked.critical_level, default.critical_level),
         flood_per_hour=math.ceil(asked.flood_per_hour),

@@ -42,8 +42,8 @@ class Judge:
         bridge: int = 0,
         drift: DriftPlan = DriftPlan(),  # noqa: B008  (frozen)
     ) -> None:
-        """`learn_rows` rows of features `columns` to learn from, `hop_s` between two scores; `rule` before the budget
-        moves the edge; `drift` is how far normal may creep."""
+        """`learn_rows` rows of features `columns` to learn from, `hop_s` between two scores; `rule` as it was asked
+        for, to which the budget adds where an alert clears unless it says so; `drift` is how far normal may creep."""
         self.head, self.budget, self._rule, self._hop_s = head, budget, rule, hop_s
         self.rule = rule  # as the budget has it
         self._columns = columns
@@ -324,7 +324,9 @@ class Judge:
         """Put the edge where the budget wants it with this tail."""
         self.aim = self.budget.aim(tail)
         self.head.calibration = self._reference.at(self.aim.edge)
-        self.rule = replace(self._rule, clear_level=min(self._rule.off_level, self.aim.clear / self.aim.edge))
+        if not self._rule.clear_level:  # nobody has said where an alert clears
+            clear = min(self._rule.off_level, self.aim.clear / self.aim.edge)
+            self.rule = replace(self._rule, clear_level=clear)
         if growth is None:
             seen = 0.0 if tail is None else tail.seconds / self._hop_s
             growth = Growth(wait=max(LEAST_GROWTH, int(GROWTH * seen)))

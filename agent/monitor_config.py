@@ -90,7 +90,12 @@ class AlertConfig(Frozen, frozen=True, kw_only=True):
     ] = None
     off_level: Annotated[
         float | None,
-        About("The level it must fall below to clear.", default="`0.9`", least=0.01, most=1.0),
+        About(
+            "The level it must fall below to clear. One of your own may let a stricter budget alarm more often.",
+            default="0.9 of where the edge of `6 per hour` would be; of `sensitivity`: `0.9`",
+            least=0.01,
+            most=1.0,
+        ),
     ] = None
     hold_s: Annotated[
         float | None,

@@ -136,6 +136,27 @@ def test_with_nothing_asked_the_budget_grows_stricter_with_what_was_seen() -> No
     assert much.rate_hz == 1 / WEEK_S
 
 
+def test_an_alert_clears_where_it_was_told_to_and_else_where_every_budget_would() -> None:
+    rows = np.random.default_rng(5).standard_normal((2000, 3)).astype(np.float32)
+    rows[1000:1100] = 30
+    one, _ = walked(Budget(1 / WEEK_S), rows[:1000])
+    rows[1100:] = nearly_well(one, 0.8)
+    told, _ = walked(Budget(1 / WEEK_S), rows, rule=Rule(3.0, 10.0, off_level=0.9, clear_level=0.9))
+    plain, _ = walked(Budget(1 / WEEK_S), rows, rule=Rule(3.0, 10.0, off_level=0.9))
+    assert told.level == plain.level == pytest.approx(0.8, abs=0.05)
+    assert told.alert.state == "inactive"
+    assert plain.alert.state == "clearing"
+    assert plain.rule.clear_level < 0.7
+
+
+def nearly_well(one: Monitor, level: float) -> Array:
+    """A row `(3,)` to which a monitor gives such a level."""
+    assert isinstance(one.head, Mahalanobis)
+    at_a_thousand = one.head.reach(np.array([1e3, 0.0, 0.0]))
+    mean = one.head.weights["mean"][:, 0] + [1e3 * level / at_a_thousand, 0.0, 0.0]
+    return np.asarray(mean, np.float32)
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_an_alert_clears_where_every_budget_would_clear_it(rate: float) -> None:
     assert Budget(rate).aim(TAIL).clear == Budget(LOOSEST_HZ).aim(TAIL).clear < Budget(rate).aim(TAIL).edge

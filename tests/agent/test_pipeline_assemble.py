@@ -75,6 +75,11 @@ def test_what_is_not_said_follows_from_the_signal(
     assert one.plan.hop_s == hop_s
 
 
+def test_an_off_level_that_was_written_is_used_as_it_is() -> None:
+    assert monitor_of("alert: {off_level: 0.95}").rule.clear_level == 0.95
+    assert monitor_of("alert: {off_level: 0.3}").rule.clear_level == 0.3
+
+
 def test_the_shortest_lesson_asked_for_is_one_it_can_learn_from() -> None:
     rows = np.random.default_rng(0).standard_normal((200, 3)).astype(np.float32)
     for settings in (
