@@ -109,7 +109,12 @@ class EvidenceConfig(Frozen, frozen=True, kw_only=True):
     memory_bytes: Annotated[
         int,
         SIZE,
-        About("Memory in which each monitor keeps the newest that it heard.", least=4_000, most=100_000_000),
+        About(
+            "Memory in which each monitor keeps the newest that it heard; days of normal, for what creeps, take up to "
+            "a quarter as much more for each operating state.",
+            least=4_000,
+            most=100_000_000,
+        ),
     ] = 256_000
 
 

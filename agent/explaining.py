@@ -100,7 +100,8 @@ def find(event: str, folder: str | None, config: Config | None) -> Path:
     monitors = sorted({_part(name, "monitor") for name in names})
     message = f"no evidence of {event} in {place}: it has {len(names)} of {', '.join(monitors)}"
     raise Refusal(
-        f'{message}, from {_when(newest[0])[0]} to {_when(newest[-1])[0]}; try "tocsin explain last"'
+        f"{message}, from {_when(newest[0])[0]} to {_when(newest[-1])[0]}; only alerts about the machine and about "
+        'creeping leave any: try "tocsin explain last"'
     )
 
 

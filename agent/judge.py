@@ -260,17 +260,12 @@ class Judge:
         self._follow(drift)
         if crept is None:
             return None
-        together = self._reach(crept)
-        if together > crept.level:
-            crept = replace(crept, level=together, together=crept.level < 1)
+        if self._follower is not None:
+            level, shares = self._follower.reach(crept.value - crept.normal)
+            if level > crept.level:  # the day's mean would have been so strange at commissioning
+                crept = replace(crept, level=level, together=crept.level < 1, shares=shares)
         self.crept = crept.level
         return crept
-
-    def _reach(self, crept: Crept) -> float:
-        """The level that the day's mean would have had at commissioning; 0 where the head cannot say."""
-        if self._follower is not None:
-            return self._follower.reach(crept.value - crept.normal)
-        return 0.0
 
     # What to say of a level.
 
@@ -282,7 +277,6 @@ class Judge:
 
     def account(self, job: Job, index: int, scene: Scene) -> tuple[Account, Scene]:
         """How the level at row `index` came about, and the scene with what was learned."""
-        assert self.origin is not None
         told = account(
             scores(job, index, self._reference.edges, scene.measures),
             self.head.explain(job, index),
@@ -290,7 +284,12 @@ class Judge:
             edge=self.aim.edge,
             words=self.aim.words(),
         )
-        return told, learned_scene(scene, self.origin, self.head.learned())
+        return told, self.scene(scene)
+
+    def scene(self, scene: Scene) -> Scene:
+        """The scene with what was learned."""
+        assert self.origin is not None
+        return learned_scene(scene, self.origin, self.head.learned())
 
     # The budget of false alarms.
 

@@ -24,7 +24,7 @@ from agent.alerts import (
     interrupted,
 )
 from agent.budget import Aim, Budget
-from agent.creeping import CREEPING
+from agent.creeping import CREEPING, Diary
 from agent.diagnosis import Diagnosis
 from agent.evidence import Evidence, Scene
 from agent.judge import Judge
@@ -130,6 +130,7 @@ class Monitor:
         self.budget = budget
         self.alerts: dict[About, Alert] = {about: Alert() for about in ABOUT}
         self.witness: Witness | None = None
+        self._diary: Diary | None = None
         self._scene = scene
         self.diagnosis = diagnosis
         self.signal = signal
@@ -240,9 +241,11 @@ class Monitor:
         """How far normal has crept in one operating state; the alert is of all of them."""
         level = max(each.crept for each in self._states.judges)
         kind, alert = self._turn("creeping", CREEPING, level, time)
-        if kind is None:
-            return []
-        return [self._teller.crept(kind, alert, level, crept, time, judge.drift_limit)]
+        events = [] if kind is None else [self._teller.crept(kind, alert, level, crept, time, judge)]
+        if self._diary is not None:
+            marks = [(0, self._teller.crept_evidence(event, judge, crept)) for event in events]
+            self._diary.write(judge, crept, time, marks)
+        return events
 
     def _turn(self, about: About, rule: Rule, level: float, time: float) -> tuple[Happening | None, Alert]:
         """One of the alerts after one more level, and what others should hear of that."""
@@ -441,3 +444,14 @@ class Monitor:
         self._teller.device = device
         if self._scene is not None and memory_bytes is not None:
             self.witness = witness_of(self._scene, memory_bytes)
+            self._diary = Diary(len(self.features.columns), memory_bytes)
+
+    def evidence(self, *, last: bool = False) -> list[Evidence]:
+        """What is to be written now; given once. With `last` the stream has ended, and nothing waits for more."""
+        if self.witness is None or self._diary is None:
+            return []
+        if last:
+            self.witness.finish()
+            self._diary.finish()
+        ready, self.witness.ready = self.witness.ready, []
+        return ready + self._diary.ready()

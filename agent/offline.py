@@ -235,10 +235,7 @@ def _replay(
                 out.write(listing.line(event).encode() + b"\n")
                 out.flush()
     if store is not None:
-        for monitor in monitors:
-            if monitor.witness is not None:
-                monitor.witness.finish()
-        _keep_evidence(store, monitors, config.device)
+        _keep_evidence(store, monitors, config.device, last=True)
     if out is not None:
         out.flush()
     seconds = perf_counter() - began
@@ -272,13 +269,10 @@ def _replay(
     )
 
 
-def _keep_evidence(store: Store, monitors: Iterable[Monitor], device: str) -> None:
+def _keep_evidence(store: Store, monitors: Iterable[Monitor], device: str, *, last: bool = False) -> None:
     """Raises Refusal: whoever asked for a folder wants it written."""
     for monitor in monitors:
-        if monitor.witness is None or not monitor.witness.ready:
-            continue
-        ready, monitor.witness.ready = monitor.witness.ready, []
-        for evidence in ready:
+        for evidence in monitor.evidence(last=last):
             try:
                 store.put(evidence, event_payload(evidence.event, device))
             except OSError as error:

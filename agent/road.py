@@ -175,10 +175,7 @@ class Road:
             logger.warning("no time to judge the last %d rows before the stop: they are dropped", left)
             for name in self._config.monitors:
                 self._state(name, now, last=True)
-        for monitor in self._monitors.values():
-            if monitor.witness is not None:
-                monitor.witness.finish()
-        self._keep_evidence()
+        self._keep_evidence(last=True)
         self._save(everything=True)
         if self._unsaved:
             logger.error("%d events could not be put on disk and are lost", len(self._unsaved))
@@ -300,13 +297,10 @@ class Road:
             return
         self.trouble.pop("alerts", None)
 
-    def _keep_evidence(self) -> None:
+    def _keep_evidence(self, *, last: bool = False) -> None:
         """Onto the disk, after the alerts that name it; what the disk refuses is given up."""
         for name, monitor in self._monitors.items():
-            if monitor.witness is None or not monitor.witness.ready:
-                continue
-            ready, monitor.witness.ready = monitor.witness.ready, []
-            for evidence in ready:
+            for evidence in monitor.evidence(last=last):
                 payload = messages.event_payload(evidence.event, self._config.device)
                 try:
                     self._evidence.put(evidence, payload)

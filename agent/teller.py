@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from agent.account import PLAIN
 from agent.alerts import About, Alert, Event, Happening, Model, Moved, Plan
-from agent.creeping import crept_far, in_words
+from agent.creeping import crept_account, crept_far, crept_scene, in_words
 from agent.diagnosis import NOTHING, Diagnosis
 from agent.evidence import Evidence, Scene, evidence_name
 from agent.judge import Judge
@@ -69,7 +69,7 @@ class Teller:
         )
 
     def crept(
-        self, kind: Happening, alert: Alert, level: float, crept: Crept, time: float, limit: float
+        self, kind: Happening, alert: Alert, level: float, crept: Crept, time: float, judge: Judge
     ) -> Event:
         """Normal has crept, or is back."""
         told = kind != "cleared"
@@ -85,7 +85,8 @@ class Teller:
             plan=self.plan,
             sensor=self._sensor,
             about="creeping",
-            note=in_words(crept, limit) if told else "",
+            note=in_words(crept, judge.drift_limit) if told else "",
+            evidence=evidence_name(self.device, self._monitor, "creeping", kind, alert, time),
         )
 
     def scored(
@@ -131,6 +132,13 @@ class Teller:
             return None
         account, scene = judge.account(job, index, self._scene)
         return Evidence(event.evidence, event, account, scene)
+
+    def crept_evidence(self, event: Event, judge: Judge, crept: Crept) -> Evidence | None:
+        """What to keep for an event about a creep; None for one that ends an alert."""
+        if event.kind == "cleared" or self._scene is None:
+            return None
+        told = crept_account(crept, self._columns, judge.drift_limit)
+        return Evidence(event.evidence, event, told, crept_scene(crept, judge.scene(self._scene)))
 
     def _moved(self, shifts: Sequence[Shift], shares: Sequence[float]) -> tuple[Moved, ...]:
         """The columns that matter, the first the most; a fault that stands out is named before its symptoms."""

@@ -140,8 +140,9 @@ class Follower(Watched, Protocol):
         """Judge by a mean so far `(width,)` from what was learned, from the next row that is scored."""
         ...
 
-    def reach(self, offset: NDArray[np.float64]) -> float:
-        """The level that what was learned would give rows so far from its mean, and no farther."""
+    def reach(self, offset: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The level that what was learned would give rows so far from its mean, and no farther; and what each column
+        makes of its square `(width,)`, together 1."""
         ...
 
 

@@ -35,8 +35,11 @@ class Crept:
     value: Doubles  # (width,) mean of that day
     normal: Doubles  # (width,) mean at commissioning
     sigma: Doubles  # (width,) how far apart, in deviations of normal movement; 0 for columns that never moved
+    scatter: Doubles  # (width,) such a deviation
     days: float  # since commissioning
     together: bool = False  # not one column has reached its limit, but all of them together the edge
+    # (width,) of the squared distance, where all together make the level; None where the farthest column does.
+    shares: Doubles | None = None
 
 
 class Drift:
@@ -135,7 +138,7 @@ class Drift:
         value, (normal, sigma) = days.mean(axis=1), self._normal.astype(np.float64).T
         moved = np.divide(value - normal, sigma, out=np.zeros(len(value)), where=sigma > 0)
         level = float(np.abs(moved).max(initial=0.0)) / self.limit
-        return Crept(level, value, normal, moved, time / DAY_S - self._since)
+        return Crept(level, value, normal, moved, sigma, time / DAY_S - self._since)
 
     def offset(self) -> Doubles:
         """`(width,)`: how far from what it learned a head is to be moved."""

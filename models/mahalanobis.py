@@ -105,12 +105,14 @@ class Mahalanobis(SmoothedHead):
         z = (level - weights["mean"][:, 0]) * weights["inverse_scale"][:, 0]
         return math.sqrt(max(0.0, float(z @ weights["precision"] @ z))) / self.calibration.edges[0]
 
-    def reach(self, offset: Doubles) -> float:
-        """The level of the learned mean moved so far."""
+    def reach(self, offset: Doubles) -> tuple[float, Doubles]:
+        """The level of the learned mean moved so far, and what each column makes of the squared distance."""
         arrays = self.learned().arrays
         z = offset * arrays["inverse_scale"][:, 0].astype(np.float64)
-        distance = float(z @ arrays["precision"].astype(np.float64) @ z)
-        return math.sqrt(max(0.0, distance)) / self.calibration.edges[0]
+        precision = arrays["precision"].astype(np.float64)
+        distance = max(0.0, float(z @ precision @ z))
+        shares: Doubles = z * (precision @ z) / max(distance, 1e-12)
+        return math.sqrt(distance) / self.calibration.edges[0], shares
 
     def explain(self, job: Job, index: int) -> list[Shift]:
         """Columns by their share of the squared distance, which adds up to 1; of a jump, by how far they jumped."""

@@ -152,7 +152,7 @@ def test_an_alert_clears_where_it_was_told_to_and_else_where_every_budget_would(
 def nearly_well(one: Monitor, level: float) -> Array:
     """A row `(3,)` to which a monitor gives such a level."""
     assert isinstance(one.head, Mahalanobis)
-    at_a_thousand = one.head.reach(np.array([1e3, 0.0, 0.0]))
+    at_a_thousand, _ = one.head.reach(np.array([1e3, 0.0, 0.0]))
     mean = one.head.weights["mean"][:, 0] + [1e3 * level / at_a_thousand, 0.0, 0.0]
     return np.asarray(mean, np.float32)
 

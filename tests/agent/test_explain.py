@@ -41,6 +41,27 @@ def replay(folder: Path, *arguments: object) -> list[str]:
 
 
 @pytest.fixture(scope="module")
+def filter_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recording of a filter that clogs with the days, its alerts, and their evidence."""
+    folder = tmp_path_factory.mktemp("filter")
+    rows, learned = 28 * 144, 4 * 144  # each ten minutes
+    values = np.random.default_rng(0).standard_normal((rows, 2))
+    values[:, 1] += 0.1 * np.maximum(0, np.arange(rows) - 2 * learned) / 144
+    write_csv(
+        folder / "filter.csv",
+        1.7e9 + 600.0 * np.arange(rows),
+        (values + np.array([20, 60])).astype(np.float32),
+    )
+    file = folder / "tocsin.yaml"
+    file.write_text(
+        "sensors: {filter: {driver: recording, file: filter.csv}}\n"
+        "monitors: {filter: {sensor: filter, learn: 4 d, drift: {limit: 1.5}}}\n"
+    )
+    assert main(replay(folder, "-c", file)) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
 def motor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A machine that does not exist, whose bearing fails, and the agent itself listens to it."""
     folder = tmp_path_factory.mktemp("motor")
@@ -168,6 +189,8 @@ def test_what_is_not_there_is_said_with_what_is(
     evidence = ["--evidence", str(pump / "evidence")]
     assert main(["explain", "ffffffff", *evidence]) == 2
     assert re.search(r"no evidence of ffffffff in .*: it has 1 of pump, from 2023", capsys.readouterr().err)
+    assert main(["explain", "ffffffff", *evidence]) == 2
+    assert "only alerts about the machine and about creeping leave any" in capsys.readouterr().err
     assert main(["explain", "last", "--evidence", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["explain", "last", "--evidence", str(tmp_path)]) == 2
@@ -195,9 +218,46 @@ def test_a_torn_file_is_said_to_be(pump: Path, tmp_path: Path, capsys: pytest.Ca
         assert "no whole evidence" in capsys.readouterr().err or event != "last"
 
 
+def test_a_creep_leaves_evidence_of_the_days_it_took(filter_: Path) -> None:
+    raised = next(event for event in events(filter_) if event["about"] == "creeping")
+    page = explain(raised["id"], "--evidence", filter_ / "evidence")
+    assert page.startswith("filter: c2 has crept from 60.")
+    assert "the limit is 1.5 sigma since commissioning" in page
+    told = json.loads(explain(raised["id"], "--evidence", filter_ / "evidence", "--json"))
+    assert told["event"] == raised
+    assert told["whole"] is True
+    made = told["scores"][0]
+    assert made["raw"] / made["reference"] / told["edge"] == pytest.approx(raised["level"], rel=1e-4)
+    assert sum(part["share"] for part in told["contributions"]) == pytest.approx(1.0, abs=1e-9)
+    assert told["contributions"][0]["feature"] == "c2"
+    times = [time for time, _ in told["level"]]
+    assert times[0] < told["time"] - 9 * 86_400  # nine days before it
+    assert times[-1] == told["time"] + 86_400  # and one after
+    assert dict(told["level"])[told["time"]] == pytest.approx(raised["level"], rel=1e-4)
+    (course,) = [course for course in told["features"] if course["feature"] == "c2"]
+    assert course["learned"]["median"] == pytest.approx(60.0, abs=0.1)
+    assert course["before"]["median"] < course["now"]["median"] < course["after"]["median"]
+
+
+@pytest.mark.parametrize("rows", [1, 37, 1000])
+def test_evidence_of_a_creep_does_not_depend_on_how_the_recording_is_cut(
+    filter_: Path, tmp_path: Path, rows: int
+) -> None:
+    assert main(replay(tmp_path, "-c", filter_ / "tocsin.yaml", "--chunk", rows)) == 0
+    kept = [
+        {path.name: path.read_bytes() for path in (one / "evidence").iterdir()} for one in (filter_, tmp_path)
+    ]
+    assert kept[0] == kept[1]
+    assert set(kept[0]) == {event["evidence"] for event in events(filter_)}
+
+
 @pytest.mark.parametrize("columns", [40, 61, 80, 200])
-def test_no_line_is_wider_than_the_terminal(pump: Path, motor: Path, columns: int) -> None:
-    for arguments in (("last", "--evidence", pump / "evidence"), ("motor", "-c", motor / "tocsin.yaml")):
+def test_no_line_is_wider_than_the_terminal(pump: Path, filter_: Path, motor: Path, columns: int) -> None:
+    for arguments in (
+        ("last", "--evidence", pump / "evidence"),
+        ("last", "--evidence", filter_ / "evidence"),
+        ("motor", "-c", motor / "tocsin.yaml"),
+    ):
         page = explain(*arguments, columns=columns)
         assert max(map(len, page.splitlines())) <= columns
 
@@ -223,10 +283,16 @@ def test_a_bearing_is_explained_by_its_spectrum(motor: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
-def test_it_is_drawn_as_a_picture(pump: Path, motor: Path, tmp_path: Path, ending: str) -> None:
+def test_it_is_drawn_as_a_picture(
+    pump: Path, filter_: Path, motor: Path, tmp_path: Path, ending: str
+) -> None:
     require(importlib.util.find_spec("matplotlib") is not None, "matplotlib is not installed")
     for number, arguments in enumerate(
-        (("last", "--evidence", pump / "evidence"), ("motor", "-c", motor / "tocsin.yaml"))
+        (
+            ("last", "--evidence", pump / "evidence"),
+            ("last", "--evidence", filter_ / "evidence"),
+            ("motor", "-c", motor / "tocsin.yaml"),
+        )
     ):
         picture = tmp_path / f"{number}.{ending}"
         explain(*arguments, "--png", picture)
