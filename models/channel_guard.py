@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from models.channel_limits import Limits
 from models.leak import Leak, Turn
+from models.leaps import SPIKE_ROWS
 from models.window import LARGEST
 
 ChannelFault = Literal["dropout", "out_of_range", "spikes", "stuck", "flat", "saturated"]
 Bools = NDArray[np.bool_]
 Stretches = list[tuple[int, int, int]]
 
-SPIKE_ROWS = 3  # a figure that stays away for longer is a step, which is the machine's
 # A waveform leaps in health as well, when a bearing strikes; but what was struck rings. None of 460 leaps in PRONOSTIA
 # was of one sample alone, with so many to both of its sides inside of all that was seen while learning.
 CALM = 4
@@ -79,8 +79,9 @@ class ChannelGuard:
 
     def look(
         self, values: NDArray[np.float32], recent: NDArray[np.float32], off: Callable[[], Bools]
-    ) -> tuple[Bools, list[Fault]]:
-        """Which of these samples `(n,)`, NaN where missing, are to be withheld, and what turned.
+    ) -> tuple[Bools, Bools, list[Fault]]:
+        """Which of these samples `(n,)`, NaN where missing, are to be withheld, which of them for a leap alone that no
+        fault came of, and what turned.
 
         `recent` are the RECENT samples of a waveform before them, NaN where they are not to be compared with. `off()`
         are those at which no channel that usually moves does: what stands at exactly 0 there belongs to a machine
@@ -89,6 +90,7 @@ class ChannelGuard:
         absent = ~(np.abs(values) < LARGEST)  # a single sample may be infinite
         outside = ~absent & ((values < limits.low) | (values > limits.high))
         withheld = absent | outside
+        leapt = np.zeros(rows, bool)
         wrong: dict[str, Stretches] = {}
         since: dict[
             int, int
@@ -106,8 +108,7 @@ class ChannelGuard:
             )  # samples missing between it and the one before
             self._behind = rows - 1 - int(at[-1])
             if not self._waveform and (limits.jump < math.inf or self._away):
-                away = self._find_spikes(sound, before, apart, at, wrong, values_at)
-                withheld[at[away]] = True
+                leapt[at[self._find_spikes(sound, before, apart, at, wrong, values_at)]] = True
             self._find_runs(sound, before, at, off, withheld, wrong, values_at, since)
         else:
             self._behind = min(self._behind + rows, MOST_BEHIND)
@@ -125,7 +126,7 @@ class ChannelGuard:
                 faults.append(Fault(turn.at, kind, turn.begins, since.get(turn.at, turn.first), value))
             if (active or turns) and (self._waveform or kind != "dropout"):
                 _withhold(withheld, active, turns)
-        return withheld, faults
+        return withheld | leapt, leapt & ~withheld, faults
 
     def _find_spikes(
         self,

@@ -20,7 +20,7 @@ FEWEST_CHANGES = 10  # of a channel that moved less nothing is known: a switch, 
 UNLEARNED, UNLEARNED_CHANGES = (
     2.0,
     30,
-)  # while learning: times wider, and for fine channels that moved so often
+)  # while learning: times wider, and for channels that moved so often
 WAVE_SUSPECT_ROWS, WAVE_STUCK_S = 16, 1.0  # of a waveform: a machine at rest leaves noise in any second
 PLATEAU = 3  # samples of a clipped peak, at least
 
@@ -96,8 +96,10 @@ class Limits:
             far = (usual["high"] - usual["low"]) * (BEYOND if repeats <= FINE else COARSE_BEYOND)
         span = usual["high"] - usual["low"]
         jump = math.inf
-        if known and "spikes" in kinds and usual["step"] > 0:
+        sure = known or (usual["changes"] >= UNLEARNED_CHANGES and not waveform)
+        if sure and "spikes" in kinds and usual["step"] > 0:
             jump = max(JUMP[waveform] * usual["step"], JUMP_SPAN[waveform] * span)
+            jump *= 1.0 if known else UNLEARNED
         seen = known and usual["low"] <= usual["high"]
         return cls(
             low=low,

@@ -61,7 +61,7 @@ class Guard:
         given = ranges or [None] * width
         self._given = [(-math.inf, math.inf) if pair is None else pair for pair in given]
         self._lesson = lesson
-        self._habits: Habits | None = Habits(width)  # None once they are known
+        self._habits: Habits | None = Habits(width, lesson, waveform=waveform)  # None once they are known
         self._usual: dict[str, Array] | None = None
         self._row = 0  # number of the sample to come
         self._anchor, self._number = math.nan, 0  # time of a sample, and how many came since
@@ -159,7 +159,7 @@ class Guard:
         if self._usual is None:
             checked = self._study(values, rate_hz, findings, held)
         else:
-            checked = self._check(values, rate_hz, findings)
+            checked, _ = self._check(values, rate_hz, findings)
             if held:
                 checked = _held(checked, values, held)
         self._number += rows
@@ -209,10 +209,11 @@ class Guard:
             self._number = number + first
             piece = values[first : first + take]
             inside = [(max(0, a - first), b - first) for a, b in held if b > first and a < first + take]
-            pieces.append(_held(self._check(piece, rate_hz, findings), piece, inside))
+            checked, studied = self._check(piece, rate_hz, findings)
+            pieces.append(_held(checked, piece, inside))
             first += take
             if self._habits is not None:
-                self._habits.add(pieces[-1])
+                self._habits.add(_held(studied, piece, inside))
                 if self._row >= self._lesson:
                     pace = 0.0 if self._pace is None else self._pace.usual
                     self._limit()  # notes which channels have moved
@@ -222,8 +223,9 @@ class Guard:
         self._number = number
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
-    def _check(self, values: Array, rate_hz: float, findings: list[Finding]) -> Array:
-        """A quick look, which is enough for most samples, and a closer one at the channels where it is not."""
+    def _check(self, values: Array, rate_hz: float, findings: list[Finding]) -> tuple[Array, Array]:
+        """A quick look, which is enough for most samples, and a closer one at the channels where it is not: the samples
+        to be judged, and those to be learned from, among which may be leaps that are usual."""
         rows = len(values)
         before = self._last if rows == 1 else np.concatenate((self._last, values[:-1]))
         steps = np.abs(values - before)
@@ -238,7 +240,7 @@ class Guard:
         if not self._single:
             self._run, self._single = np.ones(self.width, np.int64), True
         self._end(values, values[-1:].copy(), before[-1:])
-        return values
+        return values, values
 
     def _look(
         self,
@@ -248,9 +250,9 @@ class Guard:
         well: NDArray[np.bool_],
         rate_hz: float,
         findings: list[Finding],
-    ) -> Array:
+    ) -> tuple[Array, Array]:
         """Channel by channel, each with the closer look if it needs one."""
-        checked = values
+        checked = studied = values
         last, flank = values[-1:].copy(), before[-1:].copy()
         off: NDArray[np.bool_] | None = None
 
@@ -270,12 +272,15 @@ class Guard:
                 self._run[j], channel.moved = 1, True
                 continue
             channel.flank = float(self._flank[0, j])
-            withheld, faults = channel.look(values[:, j], self._recent[:, j], switched_off)
+            withheld, leapt, faults = channel.look(values[:, j], self._recent[:, j], switched_off)
             self._run[j], last[0, j], flank[0, j] = channel.run, channel.last, channel.flank
             self._busy = self._busy or channel.busy
             if withheld.any():
                 checked = values.copy() if checked is values else checked
                 checked[withheld, j] = np.nan
+                if self._habits is not None:
+                    studied = values.copy() if studied is values else studied
+                    studied[withheld & ~leapt, j] = np.nan
             for fault in faults:
                 time = self._time(fault.at, rate_hz)
                 since = self._time(fault.first, rate_hz)
@@ -283,7 +288,7 @@ class Guard:
         self._all_moved = all(channel.moved or not channel.limits.judges_runs for channel in self._channels)
         self._single = False
         self._end(values, last, flank)
-        return checked
+        return checked, studied
 
     def _end(self, values: Array, last: Array, flank: Array) -> None:
         self._row += len(values)

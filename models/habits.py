@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from models.leaps import Leaps
 from models.window import Array
 
-OUTLIERS = 0.005  # of the steps from sample to sample may be spikes that nobody knew of while learning
+OUTLIERS = 0.005  # of the steps from sample to sample may be spikes that nobody knew of while learning, ...
+# ... and of figures as many more as are lone leaps so many times as far, and by so large a part of all other values.
+LEAP, LEAP_SPAN = 6.0, 0.25
+SETTLED = 3  # looks at which leaps these are: each knows better what the others do
 APART = 10  # a longest run so many times the second longest was a stuck sensor, not a habit
 AT_ONCE = 64  # samples
 FIRST_POWER, POWERS, PARTS = -60, 124, 4  # of two, and bins in each: sizes of steps from 2^-61 to 2^64
@@ -17,15 +23,18 @@ NAMES = ("low", "high", "step", "resolution", "repeats", "longest", "changes", "
 class Habits:
     """Counts over `width` channels. Integers, smallest and largest values only: no sum that rounds."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, lesson: int, *, waveform: bool = False) -> None:
         self.rows = 0
+        self._leaps = None if waveform else Leaps(width, lesson)
         self._low = np.full(width, np.inf, np.float32)
         self._high = np.full(width, -np.inf, np.float32)
         self._resolution = np.full(width, np.inf, np.float32)
         self._missing, self._steps, self._repeats = np.zeros((3, width), np.int64)
         self._longest = np.zeros((2, width), np.int64)  # the longest run of one value, and the second longest
         self._sizes = np.zeros((width, POWERS * PARTS), np.int32)  # how many steps are of each size
-        self._last = np.full((1, width), np.nan, np.float32)
+        self._last, self._step = np.full(
+            (2, 1, width), np.nan, np.float32
+        )  # the newest sample, and the step to it
         self._run = np.zeros(width, np.int64)
         self._waiting: list[Array] = []  # not counted yet
         self._waiting_rows = 0
@@ -47,12 +56,17 @@ class Habits:
         self._waiting_rows = 0
         before = np.concatenate((self._last, values[:-1]))
         steps = np.abs(values - before)
-        self._last = values[-1:].copy()
-        np.fmin(self._low, np.fmin.reduce(values, 0), out=self._low)
-        np.fmax(self._high, np.fmax.reduce(values, 0), out=self._high)
+        # A step is counted once it was gone on from: one that a sensor began to fail with is no habit.
+        sure = np.where(np.isnan(values), np.nan, np.concatenate((self._step, steps[:-1])))
+        self._last, self._step = values[-1:].copy(), steps[-1:]
+        if self._leaps is not None:
+            self._leaps.add(values)
+        else:
+            np.fmin(self._low, np.fmin.reduce(values, 0), out=self._low)
+            np.fmax(self._high, np.fmax.reduce(values, 0), out=self._high)
         for j, step in enumerate(steps.T):
             self._missing[j] += np.count_nonzero(np.isnan(values[:, j]))
-            moved = step[step > 0]
+            moved = sure[sure[:, j] > 0, j]
             self._steps[j] += np.count_nonzero(step >= 0)
             if len(moved):
                 self._resolution[j] = min(self._resolution[j], moved.min())
@@ -90,22 +104,29 @@ class Habits:
     def arrays(self) -> dict[str, Array]:
         """What is usual, (width,) each, by the NAMES: the smallest and the largest value; a step from sample to sample
         that few exceed; the smallest step; the share of steps of nothing; the longest run of one value; how often the
-        value changed; the share of samples missing."""
+        value changed; the share of samples missing. Of figures without the spikes, and without a last value."""
         self._count()
         longest, second = self._longest
         apart = (longest > APART * np.maximum(second, 1)) & (self._steps > 2 * longest)
         repeats = self._repeats - np.where(apart, longest - 1, 0)
         steps = np.maximum(self._steps - np.where(apart, longest, 0), 1)
         above = np.cumsum(self._sizes[:, ::-1], axis=1)[:, ::-1]  # steps of this size or a larger one
-        allowed = OUTLIERS * self._steps
-        highest = POWERS * PARTS - 1 - np.argmax(above[:, ::-1] > allowed[:, None], axis=1)
-        ends = np.ldexp(0.5 + (highest % PARTS + 1) / (2 * PARTS), highest // PARTS + FIRST_POWER)
-        step = np.where(above[:, 0] > allowed, ends, 0.0)
+        allowed, low, high = OUTLIERS * self._steps, self._low, self._high
+        if self._leaps is not None:
+            limit = np.zeros(len(low))
+            for _ in range(SETTLED):
+                spikes, low, high = self._leaps.spikes(limit)
+                step = _exceeded(above, allowed + spikes)
+                with np.errstate(invalid="ignore"):  # of nothing seen
+                    limit = np.fmax(LEAP * step, LEAP_SPAN * (high - low))
+                limit[step == 0] = np.inf  # it rests, and leaps are all it does
+            spikes, low, high = self._leaps.spikes(limit)
+            allowed = allowed + spikes
         moved = above[:, 0]
         found = (
-            self._low,
-            self._high,
-            step,
+            low,
+            high,
+            _exceeded(above, allowed),
             np.where(np.isfinite(self._resolution), self._resolution, 0.0),
             repeats / steps,
             np.where(apart, second, longest),
@@ -113,3 +134,11 @@ class Habits:
             self._missing / max(1, self.rows),
         )
         return {name: np.asarray(array, np.float32) for name, array in zip(NAMES, found, strict=True)}
+
+
+def _exceeded(above: NDArray[np.integer[Any]], allowed: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """`(width,)`: a size that at most so many steps exceed, by how many are of each size or larger; 0 where so few
+    moved at all."""
+    highest = POWERS * PARTS - 1 - np.argmax(above[:, ::-1] > allowed[:, None], axis=1)
+    ends = np.ldexp(0.5 + (highest % PARTS + 1) / (2 * PARTS), highest // PARTS + FIRST_POWER)
+    return np.where(above[:, 0] > allowed, ends, 0.0)

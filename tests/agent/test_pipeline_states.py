@@ -192,7 +192,7 @@ def test_no_cut_changes_what_is_learned_or_said(block_s: float) -> None:
 def test_a_baseline_from_disk_judges_as_the_one_that_learned_it(tmp_path: Path) -> None:
     fault = Fault("looseness", LESSON_S + 900.0, 600.0, severity=0.4)
     readings = rows(fault, more=(STRANGE,))
-    split = next(i for i, reading in enumerate(readings) if reading.time >= LESSON_S)
+    split = next(i for i, reading in enumerate(readings) if reading.time > LESSON_S)
     first = monitor()
     heard(first, readings[:split])
     baseline = first.current_baseline()

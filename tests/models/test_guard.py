@@ -359,6 +359,51 @@ def test_a_waveform_whose_clock_is_slow_is_withheld_after_a_second() -> None:
 # Learning.
 
 
+@pytest.mark.parametrize("spikes", [(300, 420), tuple(range(30, 600, 90)), (100, 101, 102, 400)])
+def test_some_spikes_while_learning_are_no_habit(spikes: tuple[int, ...]) -> None:
+    values = noise(1500, 2)
+    values[list(spikes), 0] += 300
+    clean = noise(1500, 2)
+    for each in (values, clean):
+        each[[1000, 1010, 1020, 1031], 0] += 300
+    checked, findings = watched(values)
+    _, expected = watched(clean)
+    assert findings == expected
+    assert begun(findings) == [("spikes", 0)]
+    assert np.nanmax(checked[600:, 0]) < 10
+
+
+def test_a_sensor_that_spikes_while_learning_is_said_to_and_is_not_learned_from() -> None:
+    values = noise(1500, 2)
+    for each in (slice(200, 400, 17), slice(1000, 1200, 17)):
+        values[each, 0] += 300
+    checked, findings = watched(values)
+    assert begun(findings) == [("spikes", 0)] * 2
+    assert START + 200 < findings[0].time < START + 250
+    assert np.nanmax(checked[:, 0]) < 10
+    guard = Guard(2, 1.0, lesson=600)
+    walk(guard, [Stretch(START, 1.0, values[:600])])
+    assert guard.learned is not None
+    assert guard.learned["high"][0] < 10
+
+
+def test_a_channel_that_leaps_all_the_time_is_like_that() -> None:
+    """A dosing pump: a stroke of one sample each half a minute, from the first on."""
+    values = noise(3000, 1)
+    values[::30] += 300
+    checked, findings = watched(values)
+    assert findings == []
+    assert not np.isnan(checked).any()
+
+
+def test_a_load_that_changes_while_learning_is_no_spike() -> None:
+    values = noise(3000, 2)
+    values[:, 0] += 40 * (np.arange(3000) // 50 % 2)
+    checked, findings = watched(values)
+    assert findings == []
+    assert np.isnan(checked).sum() < 10  # the first changes, until they are known for such
+
+
 def test_a_guard_armed_with_what_another_learned_finds_the_same() -> None:
     values = noise(1500, 2)
     values[800:900, 1] = values[800, 1]
