@@ -93,14 +93,15 @@ class Limits:
                 suspect_beyond += math.ceil(math.log(COARSE_CHANCE) / math.log(min(repeats, ALL_BUT)))
                 stuck_beyond = min(stuck, max(STUCK_ROWS, COARSE_STUCK_BEYOND * longest))
             suspect_beyond = min(suspect, suspect_beyond)
-            far = (usual["high"] - usual["low"]) * (BEYOND if repeats <= FINE else COARSE_BEYOND)
         span = usual["high"] - usual["low"]
+        if stuck < math.inf and not waveform:
+            far = span * (BEYOND if repeats <= FINE else COARSE_BEYOND) * (1.0 if known else UNLEARNED)
         jump = math.inf
         sure = known or (usual["changes"] >= UNLEARNED_CHANGES and not waveform)
         if sure and "spikes" in kinds and usual["step"] > 0:
             jump = max(JUMP[waveform] * usual["step"], JUMP_SPAN[waveform] * span)
             jump *= 1.0 if known else UNLEARNED
-        seen = known and usual["low"] <= usual["high"]
+        seen = (known or not waveform) and usual["low"] <= usual["high"]
         return cls(
             low=low,
             high=high,

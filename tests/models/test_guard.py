@@ -426,6 +426,18 @@ def test_a_sensor_stuck_while_learning_is_found_and_its_run_is_no_habit() -> Non
     assert np.isnan(checked[315:400, 0]).all()
 
 
+def test_a_sensor_saturated_while_learning_is_called_that_then_and_ever_after() -> None:
+    values = 20 + noise(2000, 2)
+    values[300:400, 0] = values[1500:1600, 0] = 120
+    checked, findings = watched(values)
+    assert begun(findings) == [("saturated", 0)] * 2
+    assert findings[0].time < START + 330
+    assert findings[2].time < START + 1520
+    assert np.nanmax(checked[600:]) < 120
+    values[300:400, 0] = values[1500:1600, 0] = 20.5
+    assert begun(watched(values)[1]) == [("stuck", 0)] * 2
+
+
 def test_what_was_learned_of_other_channels_is_refused() -> None:
     guard = Guard(2, 1.0, lesson=100)
     walk(guard, [Stretch(START, 1.0, noise(100, 2))])
