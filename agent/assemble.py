@@ -29,6 +29,7 @@ from models.guard import KINDS, Guard
 from models.session import digest
 from models.severity import ACCELERATIONS, VELOCITIES, Scale
 from models.smoothing import fewest_rows
+from models.states import Candidate
 from models.vibration import Vibration
 from models.waveform import Waveform
 from models.window import Windower
@@ -154,6 +155,7 @@ def _signal(
         waveform=waveform,
         ranges=ranges,
         kinds=kinds,
+        resting=[i for i, (name, unit) in enumerate(channels) if Candidate(i, name, unit).driving],
     )
     return Signal(guard, channels, rate_hz)
 

@@ -159,7 +159,10 @@ class SensorFaultsConfig(Frozen, frozen=True, kw_only=True):
             default="`true`",
         ),
     ] = None
-    flat: Annotated[bool | None, About("The same, from the very start.", default="`true`")] = None
+    flat: Annotated[
+        bool | None,
+        About("The same, from the very start: of a set point that is how it is.", default="`true`"),
+    ] = None
     saturated: Annotated[bool | None, About("A value at the end of the scale.", default="`true`")] = None
     wrong_rate: Annotated[
         bool | None, About("Samples faster or slower than the sensor says.", default="`true`")

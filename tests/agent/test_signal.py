@@ -171,6 +171,39 @@ def test_a_machine_that_starts_and_stops_has_a_sound_sensor() -> None:
         assert about(events, "signal") == []
 
 
+def test_an_instrument_dead_from_the_start_is_said_when_the_rest_is_learned_and_watched_once_it_lives() -> (
+    None
+):
+    dead = (Fault("stuck", at_s=0.0, for_s=900.0, channel="temperature"),)
+    again = Fault("stuck", at_s=1800.0, for_s=120.0, channel="temperature")
+    monitor, events = run(telemetry(*dead, again))
+    told = [(event.kind, event.fault) for event in events]
+    assert told == [(kind, fault) for fault in ("flat", "stuck") for kind in ("raised", "cleared")]
+    assert sentence(events[0]).startswith(
+        "motor: sensor machine: temperature has not moved for 10 min, from the start, at "
+    )
+    assert events[0].time == 1.7e9 + 599
+    assert events[2].time < 1.7e9 + 1830
+    assert monitor.armed
+
+
+@pytest.mark.parametrize("off", [True, False])
+def test_a_channel_alone_and_dead_is_said_while_its_monitor_waits(off: bool) -> None:
+    faults = SensorFaultsConfig(flat=not off)
+    monitor, events = run(
+        telemetry(Fault("stuck", at_s=0.0, for_s=2400.0, channel="temperature")),
+        channels=("temperature",),
+        sensor_faults=faults,
+    )
+    assert [(event.kind, event.fault) for event in events] == ([] if off else [("raised", "flat")])
+    assert not monitor.armed
+
+
+def test_a_speed_that_a_drive_keeps_is_no_flat_sensor() -> None:
+    _, events = run(telemetry(Fault("stuck", at_s=0.0, for_s=2400.0, channel="speed")))
+    assert events == []
+
+
 # On rows made up.
 
 

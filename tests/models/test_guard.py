@@ -13,7 +13,7 @@ from models.guard import KINDS, STREAM, Finding, Guard
 from tests.models.streams import Array, Stretch, cut, every, noise
 
 START = 1.7e9
-ILLS = ("none", "stuck", "absent", "spikes", "step", "zero", "rail", "coarse", "clipped", "huge")
+ILLS = ("none", "stuck", "absent", "spikes", "step", "zero", "rail", "coarse", "clipped", "huge", "still")
 
 
 def ailing(values: Array, ill: str, random: np.random.Generator) -> None:
@@ -38,6 +38,8 @@ def ailing(values: Array, ill: str, random: np.random.Generator) -> None:
         column[some] = np.round(column[some])
     elif ill == "clipped":
         np.clip(column[some], -0.4, 0.4, out=column[some])
+    elif ill == "still":
+        column[:first] = random.choice([0, 5])
     elif ill == "huge":
         column[first] = random.choice([np.inf, -np.inf, 3e38])
 
@@ -204,10 +206,64 @@ def test_a_channel_still_from_the_first_sample_on_is_flat_if_it_used_to_move() -
     assert begun(findings) == [("flat", 0)]
 
 
-def test_a_channel_that_never_moved_while_learning_is_left_alone() -> None:
+def test_a_channel_that_does_not_move_while_others_are_learned_is_flat_until_it_does() -> None:
     values = noise(2000, 2)
-    values[:, 0] = 5
+    values[:1400, 0] = 5
+    checked, findings = watched(values)
+    begins, ends = findings
+    assert (begins.kind, begins.column, begins.value) == ("flat", 0, 5.0)
+    assert (begins.since, begins.time) == (START, START + 599)
+    assert (ends.kind, ends.begins, ends.time) == ("flat", False, START + 1400)
+    assert not np.isnan(checked).any()  # it is known for what it is, and others are judged
+
+
+def test_what_was_flat_is_watched_like_the_others_once_it_has_moved_for_a_lesson() -> None:
+    values = noise(3000, 2)
+    values[:700, 0] = 5
+    values[1500:1600, 0] = values[1500, 0]
+    values[[2000, 2010, 2020, 2030], 0] += 300
     _, findings = watched(values)
+    assert begun(findings) == [("flat", 0), ("stuck", 0), ("spikes", 0)]
+
+
+@pytest.mark.parametrize("value", [5.0, 0.0])
+def test_a_channel_alone_that_never_moves_is_flat_but_at_nothing(value: float) -> None:
+    _, findings = watched(np.full((2000, 1), value, np.float32))
+    assert begun(findings) == ([("flat", 0)] if value else [])
+
+
+def test_what_a_machine_is_told_to_do_and_what_reads_nothing_may_stand_still() -> None:
+    values = noise(2000, 4)
+    values[:, 0], values[:, 1], values[:, 2] = 50, 0, np.nan
+    _, findings = watched(values, resting=[0])
+    assert begun(findings) == [("dropout", 2)]
+
+
+def test_a_machine_that_is_off_has_no_flat_sensors_until_something_moves() -> None:
+    values = noise(3000, 3)
+    values[:, 0] = 5
+    values[:1000] = (5, 20, 7)
+    _, findings = watched(values)
+    assert begun(findings) == [("flat", 0)]
+    assert findings[0].time == START + 1599
+
+
+def test_after_a_restart_a_flat_channel_is_said_at_once_and_one_that_moved_is_not() -> None:
+    values = noise(1000, 2)
+    values[:, 0] = 5
+    guard = Guard(2, 1.0, lesson=600)
+    walk(guard, [Stretch(START, 1.0, values)])
+    assert guard.learned is not None
+    again = Guard(2, 1.0, lesson=600)
+    again.arm(guard.learned)
+    _, findings = walk(again, [Stretch(START + 1000, 1.0, values)])
+    assert [(finding.kind, finding.time) for finding in findings] == [("flat", START + 1009)]
+    values[20:, 0] = 6
+    walk(again, [Stretch(START + 2000, 1.0, values[:40])])
+    once_more = Guard(2, 1.0, lesson=600)
+    assert again.learned is not None
+    once_more.arm(again.learned)
+    _, findings = walk(once_more, [Stretch(START + 2040, 1.0, values[40:240])])
     assert findings == []
 
 
