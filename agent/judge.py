@@ -20,7 +20,7 @@ from models.detector import Bank, Follower, Glancer, Head, Job, Learned, Learnin
 from models.drift import Crept, Drift, DriftPlan
 from models.features import Feature
 from models.learning import Learner, Lesson
-from models.tail import Growth, Peaks, Tail, fit
+from models.tail import LASTING, LONGEST, Growth, Passed, Peaks, Tail, fit
 from models.window import Array
 
 GROWTH = 0.25  # by so much more normal operation must have been seen before the edge is moved anew
@@ -295,25 +295,23 @@ class Judge:
 
     def watch(self, levels: Sequence[float], top: float) -> None:
         """Go on learning how normal operation scores: its events, in units of the reference edge. `top` is the highest
-        of the levels."""
+        of the levels. Nothing here asks for the alert, which one budget raises and another does not."""
         peaks, edge = self._peaks, self.aim.edge
         if top * edge <= peaks.threshold:
-            self._grow(peaks.quiet(len(levels)), len(levels))
-            return
-        assert self.aim.tail is not None
-        if len(levels) == 1:
-            self._grow(peaks.push_one(top * edge), int(top * edge <= self.aim.tail.cap))
-            return
-        scores = np.asarray(levels) * edge
-        self._grow(peaks.push(scores), int(np.count_nonzero(scores <= self.aim.tail.cap)))
+            self._grow(peaks.quiet(len(levels)))
+        elif len(levels) == 1:
+            self._grow(peaks.push_one(top * edge))
+        else:
+            self._grow(peaks.push(np.asarray(levels) * edge))
 
     def interrupted(self) -> None:
         """The stream broke: what was under way has ended."""
-        self._grow(self._peaks.interrupted(), 0)
+        self._grow(self._peaks.interrupted())
 
-    def _grow(self, ended: list[float], rows: int) -> None:
-        self._seen_rows += rows
-        self._seen_peaks += ended
+    def _grow(self, passed: Passed) -> None:
+        if self.crept < 1.0:  # where it has crept to is no normal
+            self._seen_rows += passed.rows
+            self._seen_peaks += passed.peaks
 
     def take_aim(self) -> None:
         """Put the edge where the budget wants it, with all that was seen of normal operation by now."""
@@ -329,6 +327,9 @@ class Judge:
         if growth is None:
             seen = 0.0 if tail is None else tail.seconds / self._hop_s
             growth = Growth(wait=max(LEAST_GROWTH, int(GROWTH * seen)))
+        if tail is not None:
+            self._peaks.cap = tail.cap
+            self._peaks.longest = max(LONGEST * self._peaks.gap, LASTING * tail.longest)
         self._seen_rows, self._seen_peaks, self.rows_to_aim = growth.rows, list(growth.peaks), growth.wait
 
     def tail(self) -> Tail | None:

@@ -97,6 +97,21 @@ def test_a_fault_is_not_learned_as_normal() -> None:
     assert ill.aim.tail.events <= healthy.aim.tail.events
 
 
+@pytest.mark.parametrize("sigma", [0.8, 1.2])
+def test_a_fault_that_stays_is_not_counted_as_normal_however_small(sigma: float) -> None:
+    """It lies below all that is far from normal, so that only how long it lasts tells it."""
+    rows = np.random.default_rng(4).standard_normal((20_000, 3)).astype(np.float32)
+    rows[6000:] += sigma
+    before, _ = walked(Budget(1 / HOUR_S), rows[:6000])
+    after, raised = walked(Budget(1 / HOUR_S), rows)
+    assert raised
+    assert after.alert.raised
+    assert before.aim.tail is not None
+    assert after.aim.tail is not None
+    assert 1.2 * 3600 < before.aim.tail.seconds <= after.aim.tail.seconds < 6200
+    assert after.aim.edge == pytest.approx(before.aim.edge, rel=0.03)
+
+
 def test_what_the_data_support_is_said() -> None:
     words = Budget(1 / WEEK_S).aim(TAIL).words()
     assert words.startswith("seen 6 h of normal; 1 per week is an extrapolation by 28x; expect ")

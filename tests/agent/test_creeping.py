@@ -110,6 +110,18 @@ def test_an_abnormal_machine_is_not_followed() -> None:
     assert ill.alert.raised
 
 
+def test_where_a_machine_has_crept_to_is_not_counted_as_normal() -> None:
+    """Its rows are normal from day to day, for the head follows; but not those of its commissioning."""
+    one, calm = several(), several()
+    heard(calm, creeping(60))
+    told = about(heard(one, creeping(60, 0.1)), "creeping")
+    assert one.aim.tail is not None
+    assert calm.aim.tail is not None
+    days, since = one.aim.tail.seconds / 86_400, told[0][1]
+    assert since < 50
+    assert days <= since < calm.aim.tail.seconds / 86_400
+
+
 def test_what_was_learned_anew_is_the_new_normal_and_clears_what_had_crept() -> None:
     rows = creeping(30, 0.5)
     old = alone()

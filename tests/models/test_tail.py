@@ -72,40 +72,58 @@ def test_a_score_counts_for_as_long_as_it_was_kept_up(scores: list[float], run: 
     assert kept_up(np.array(scores), run).tolist() == expected
 
 
-def events(scores: list[float], threshold: float, run: int, gap: int) -> list[float]:
-    """The definition, row by row: what ended with these scores."""
-    peaks, highest, quiet = [], 0.0, 0
+def passed(
+    scores: list[float], threshold: float, run: int, gap: int, cap: float, longest: int
+) -> tuple[int, list[float]]:
+    """The definition, row by row: what is known for normal with these scores, and the peaks of its events."""
+    rows, peaks, event = 0, list[float](), list[float]()  # what was kept up since the event under way began
     for i in range(len(scores)):
         kept = min(scores[i - run + 1 : i + 1]) if i >= run - 1 else 0.0
-        if kept > threshold:
-            highest, quiet = max(highest, kept), 0
-        else:
-            quiet += 1
-            if highest and quiet > gap:
-                peaks.append(highest)
-                highest = 0.0
-    return peaks
+        if not event and kept <= threshold:
+            rows += 1
+            continue
+        event.append(kept)
+        above = [j for j, each in enumerate(event) if each > threshold]
+        if len(event) - 1 - above[-1] > gap:
+            if max(event) <= cap and above[-1] + 1 <= longest:
+                rows += len(event)
+                peaks.append(max(event))
+            event = []
+    return rows, peaks
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(
     st.lists(st.sampled_from([0.0, 0.5, 1.5, 2.0, 2.5]), max_size=60),
     st.integers(1, 4),
     st.integers(1, 5),
     st.lists(st.integers(0, 60), max_size=6),
+    st.sampled_from([2.0, 9.0]),
+    st.sampled_from([3, 10, 99]),
 )
 def test_events_are_those_of_the_definition_however_the_stream_is_cut(
-    scores: list[float], run: int, gap: int, cuts: list[int]
+    scores: list[float], run: int, gap: int, cuts: list[int], cap: float, longest: int
 ) -> None:
-    found, stream = [], Peaks(1.0, run, gap)
+    rows, peaks, stream = 0, list[float](), Peaks(1.0, run, gap)
+    stream.cap, stream.longest = cap, longest
     for piece in np.split(np.array(scores), sorted(min(cut, len(scores)) for cut in cuts)):
-        if len(piece) and piece.max() <= 1.0:
-            found += stream.quiet(len(piece))
+        if not len(piece):
+            continue
+        if piece.max() <= 1.0:
+            more = stream.quiet(len(piece))
         elif len(piece) == 1:
-            found += stream.push_one(piece.item())
-        elif len(piece):
-            found += stream.push(piece)
-    assert found == events(scores, 1.0, run, gap)
+            more = stream.push_one(piece.item())
+        else:
+            more = stream.push(piece)
+        rows, peaks = rows + more.rows, peaks + more.peaks
+    assert (rows, peaks) == passed(scores, 1.0, run, gap, cap, longest)
+
+
+def test_what_was_under_way_when_a_stream_broke_counts_as_far_as_it_went() -> None:
+    stream = Peaks(1.0, 1, 3)
+    assert stream.push(np.array([0.5, 2.0, 1.5, 0.5])) == (1, [])
+    assert stream.interrupted() == (3, [2.0])
+    assert stream.interrupted() == (0, [])
 
 
 def test_what_is_far_beyond_normal_is_not_learned_as_normal() -> None:
