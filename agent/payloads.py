@@ -115,7 +115,7 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.e
         str, Meta(description="A to D of ISO 20816, where the kind of machine is configured; else empty")
     ] = ""
     operating: Annotated[
-        str, Meta(description="operating state of the machine; empty where it has one only")
+        str, Meta(description="operating state of the machine; empty where none are told apart")
     ] = ""
     evidence: Annotated[str, Meta(description="file that holds what was seen; empty without one")] = ""
     note: Annotated[
@@ -199,7 +199,7 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
     budget: Budget | None = None
     operating: Annotated[str, Meta(description="operating state the machine is in; empty between two")] = ""
     operating_states: Annotated[
-        list[OperatingState], Meta(description="all that are known; empty where the machine has only one")
+        list[OperatingState], Meta(description="all that are known; empty where none are told apart")
     ] = []
     zone: Annotated[
         str, Meta(description="A to D of ISO 20816 now, where the kind of machine is configured; else empty")

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from models.states import ALONE, Candidate, Doubles, Labels, States
+from models.states import ALONE, NOISES, Candidate, Doubles, Labels, States
 from models.window import Array
 
 MOST = 6  # states
@@ -39,8 +39,8 @@ def find(
 
     A state lasts `dwell` rows on average, and holds as many. Channels that drive the machine are looked at first; the
     others only when none of those tells states, and then only where the machine came back to a state, for a level
-    that changed once may be a fault or a repair. `chosen`: a person named these channels, so that even an only
-    state is given its box.
+    that changed once may be a fault or a repair. An only state is given its box over the channels that a person named
+    (`chosen`), or that drive the machine and were kept at one value.
     """
     candidates = tuple(candidates)
     if not candidates or not len(rows):
@@ -56,6 +56,8 @@ def find(
                 tree.gaps = {i: tree.gaps.get(i, []) for i in driving}
             return _boxes(table, tree, candidates, open_=columns is driving)
     if not chosen:
+        driving = [i for i in driving if _kept(table[:, i])]
+    if not driving:
         return None
     tree = _Tree(table, starts, driving, dwell=dwell, most=1, returns=1)
     tree.gaps = {i: [] for i in driving}
@@ -123,6 +125,13 @@ class _Tree:
         known = label[label >= 0]
         changes = int(np.count_nonzero(np.diff(known)))
         return changes >= self._returns and len(known) >= self._dwell * (changes + 1)
+
+
+def _kept(values: Doubles) -> bool:
+    """Whether values stood at one but for their noise from row to row: they tell a point at which a machine was run."""
+    spread = float(np.subtract(*np.quantile(values, (0.95, 0.05))))
+    noise = float(np.diff(values).std()) if len(values) > 1 else 0.0
+    return spread <= NOISES * noise + ALONE * abs(float(np.median(values)))
 
 
 def _step(values: Doubles) -> float:

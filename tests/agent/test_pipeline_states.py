@@ -134,6 +134,20 @@ def test_a_state_never_seen_asks_for_rows_instead_of_alarming_and_is_judged_once
     assert names(one)[3].startswith("state 4 (speed 18")
 
 
+def test_a_lesson_of_one_state_asks_for_rows_in_the_next_instead_of_alarming() -> None:
+    """With nothing said of states, and a lesson that saw the machine stand."""
+    one = monitor(MonitorConfig(name="pump", sensor="rig", learn=SPAN.parse("500 rows")))
+    pipeline, needs = Pipeline([one]), list[str]()
+    for reading in rows(block_s=10.0):
+        if reading.time < 1700:
+            assert pipeline.push([reading]) == []
+            needs.append(one.status().needs)
+    assert names(one)[0].startswith("state 1 (speed 0 Hz")
+    assert any(each.startswith("no baseline for state 2 (speed 24.7 Hz") for each in needs)
+    assert needs[-1] == ""
+    assert one.status().operating.startswith("state 2")
+
+
 def test_a_level_is_of_now_and_unknown_where_nothing_is_judged() -> None:
     one = monitor()
     pipeline, known = Pipeline([one]), dict.fromkeys(("", "no", "between", "in"), 0)

@@ -74,8 +74,25 @@ def test_one_state_is_one_state(seed: int) -> None:
     coarse = np.round(random.normal(size=(600, 3)) * 0.8).astype(np.float32)
     swinging = np.sin(np.arange(600) / 40)[:, None].repeat(3, axis=1).astype(np.float32)
     for rows in (still, walking, coarse, swinging, still + 5 * swinging):
-        for candidates in ((SPEED, LOAD, HEAT), PLAIN):
-            assert find(rows, [0], candidates, dwell=60) is None
+        assert find(rows, [0], PLAIN, dwell=60) is None
+    for rows in (walking, swinging, still + 5 * swinging):
+        assert find(rows, [0], (SPEED, LOAD, HEAT), dwell=60) is None
+    for rows in (still, coarse):
+        states = taught(rows)
+        assert states.count == 1
+        assert (states.entered(states.of(rows)) == 0).all()
+
+
+def test_a_drive_that_was_kept_at_one_point_tells_it_from_others() -> None:
+    """Without anybody saying so: a lesson of one state, and the machine is run at another."""
+    states = taught(machine(((25.0, 70.0, 600),)))
+    assert [channel.name for channel in states.channels] == ["speed", "load"]
+    assert states.open
+    elsewhere = np.array([[25.3, 71, 40], [12, 70, 40], [25, 100, 60], [0, 0, 20]], np.float32)
+    assert states.entered(states.of(elsewhere)).tolist() == [0, -1, -1, -1]
+    rows = machine(((25.0, 70.0, 600),))
+    rows[:, 1] = 50 + np.cumsum(np.random.default_rng(1).normal(size=600))  # a load that wanders
+    assert [channel.name for channel in taught(rows).channels] == ["speed"]
 
 
 def test_a_level_that_changed_once_is_no_state_unless_the_channel_drives_the_machine() -> None:
@@ -94,15 +111,16 @@ def test_what_does_not_drive_the_machine_has_no_unknown_places() -> None:
 
 def test_a_channel_that_a_person_chose_gives_its_only_state_a_box() -> None:
     rows = machine(((25.0, 70.0, 600),))
-    assert find(rows, [0], (SPEED,), dwell=60) is None
-    states = taught(rows, (SPEED,), chosen=True)
+    heat = Candidate(0, "heat", "Cel")
+    assert find(rows, [0], (heat,), dwell=60) is None
+    states = taught(rows, (heat,), chosen=True)
     assert states.count == 1
     assert states.entered(np.array([[25.3], [0.0]])).tolist() == [0, -1]
 
 
 def test_a_state_that_is_hardly_seen_is_none() -> None:
     rows = machine(((25.0, 70.0, 2000), (0.0, 0.0, 50), (25.0, 70.0, 2000)))
-    assert find(rows, [0], (SPEED,), dwell=60) is None
+    assert taught(rows, (SPEED,)).count == 1
 
 
 def test_a_switch_that_flutters_tells_no_states() -> None:
