@@ -97,7 +97,8 @@ class Agent:
         self.monitors: dict[str, Monitor] = {}
         self.heard: dict[str, Heard] = defaultdict(Heard)
         self._memories = {
-            name: Remembered(each.features, each.repeats_s, each.rows) for name, each in memories.items()
+            name: Remembered(each.features, each.repeats_s, each.ahead_s, each.rows)
+            for name, each in memories.items()
         }
         self._halved: list[Halved] = []
         self._halvings, self._halved_at = 0, 0.0
@@ -323,10 +324,6 @@ class _Trace:
             "changes_per_hour": len(own) / max(agent.script.hours - 1, 1e-9),
             "changes_learned": len(later) - len(own),
             "reasons": dict(Counter(why.partition(":")[0] for _, why in later)),
-            "over_cpu_at_h": [
-                round(i / 60, 2)
-                for i in np.flatnonzero(settled & (cores > (agent.limits.cores or np.inf))).tolist()
-            ][:60],
             "inferences": sum(_looked(monitor) for monitor in agent.monitors.values()),
             "windows": sum(monitor.windows for monitor in agent.monitors.values()),
             "empty_after_h": None if agent.board.empty_at is None else agent.board.empty_at / HOUR_S,

@@ -32,7 +32,7 @@ class Script:
     words: str
     slower: float = 6.0  # than the core that this runs on: assumed of a Cortex-A72 at 1.5 GHz
     hours: float = 24.0
-    copies: int = 40  # machines like the motor, each with a monitor
+    copies: int = 10  # machines like each motor, with a monitor each
     room_c: Callable[[float], float] = lambda hour: 21.0
     rise_c: float = PI_4.rise_c
     others: Callable[[float], float] = lambda hour: 0.1  # cores that others use
@@ -100,7 +100,7 @@ SCRIPTS = (
         "crowd",
         "64 monitors of vibration on a board a tenth as fast as this core",
         slower=10.0,
-        copies=64,
+        copies=16,
         hours=6.0,
         cpu=0.5,
         power_w=0.5,

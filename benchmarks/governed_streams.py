@@ -27,12 +27,15 @@ from sensors.synthetic import Synthetic
 START = 1_700_006_400.0  # Unix seconds of hour 0: a midnight
 DAY_S, HOUR_S = 86_400.0, 3600.0
 MOTOR_HZ, BLOCK_S = 3200.0, 0.5
-SHIFT_S = (
-    7200.0  # of the motor are made, and repeated: with the looks of each agent they never meet the same twice
-)
-LESSON_S, EVERY_FAULT_S = 180.0, 400.0
+SHIFT_S = 7200.0  # of the motor are made, and repeated: with an agent's looks they never meet the same twice
+FIRST_FAULT_S, EVERY_FAULT_S, CALM_S = (
+    300.0,
+    400.0,
+    200.0,
+)  # from one fault to the next; calm again after the first
+MOTORS = 4  # each some faults ahead of the one before, so that they do not all fail at once
 KINDS: tuple[FaultKind, ...] = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner")
-SEVERITIES = (0.01, 0.02, 0.05, 0.2)
+SEVERITIES = (0.005, 0.02, 0.05, 0.2)  # the first is heard by nobody, the second just so
 LASTS_S = (150.0, 60.0, 90.0, 30.0)
 MOTOR_DELAY_S, SKAB_DELAY_S, BEARING_DELAY_S, SLOW_DELAY_S = 60.0, 60.0, 1800.0, 60.0
 SLOW = "realKnownCause/"
@@ -58,14 +61,17 @@ class Stream:
     anomalies: tuple[Anomaly, ...]
     family: str  # "motor", "skab", "pronostia", "nab"
     repeats_s: float = 0.0  # the readings begin again after so long
+    ahead_s: float = 0.0  # and the first of the day comes from so far into them
 
     def due(self, hours: float) -> Iterator[tuple[float, Reading]]:
         """Readings of the day with the second at which each is there, in order."""
-        end, shift = hours * HOUR_S, 0.0
+        end, shift = hours * HOUR_S, -self.ahead_s
         while True:
             for at, values in self.readings:
                 if at + shift > end:
                     return
+                if at + shift < len(values) / self.sensor.rate_hz - 1e-9:
+                    continue
                 began = START + at + shift - len(values) / self.sensor.rate_hz
                 yield at + shift, Reading(self.sensor.name, began, self.sensor.rate_hz, values)
             if not self.repeats_s:
@@ -74,12 +80,13 @@ class Stream:
 
     def happening(self, hours: float) -> list[Anomaly]:
         """What is to be heard in the day."""
-        repeats = int(hours * HOUR_S // self.repeats_s) + 1 if self.repeats_s else 1
+        repeats = int(hours * HOUR_S // self.repeats_s) + 2 if self.repeats_s else 1
+        shifts = [i * self.repeats_s - self.ahead_s for i in range(repeats)]
         return [
-            Anomaly(each.start + i * self.repeats_s, each.stop + i * self.repeats_s, each.name)
-            for i in range(repeats)
+            Anomaly(each.start + shift, each.stop + shift, each.name)
+            for shift in shifts
             for each in self.anomalies
-            if each.stop + i * self.repeats_s <= hours * HOUR_S
+            if each.start + shift > 0 and each.stop + shift <= hours * HOUR_S
         ]
 
 
@@ -90,6 +97,7 @@ class Remembered:
 
     features: Features
     repeats_s: float = 0.0
+    ahead_s: float = 0.0
     rows: dict[int, tuple[Array, float]] = field(default_factory=dict)
     owed_s: float = 0.0  # for what was asked since this was last set to 0
 
@@ -100,7 +108,7 @@ class Remembered:
     def extract(self, windows: Windows) -> Array:
         found = []
         for i, time in enumerate(windows.times):
-            since = time - START
+            since = time - START + self.ahead_s
             key = round((since % self.repeats_s if self.repeats_s else since) * 1e6)
             whole = not self.repeats_s or since % self.repeats_s > windows.length / MOTOR_HZ
             if not whole or key not in self.rows:
@@ -126,23 +134,17 @@ class Remembered:
         return np.stack(found)
 
 
-def motor(hours: float) -> Stream:
+def motors(hours: float) -> list[Stream]:
     """Of the synthetic machine: healthy, and every few minutes a fault that begins and ends."""
     span_s = min(SHIFT_S, hours * HOUR_S)
     faults, anomalies = [], []
-    for i, at in enumerate(np.arange(LESSON_S + 120.0, span_s - max(LASTS_S) - 60.0, EVERY_FAULT_S).tolist()):
+    for i, at in enumerate(np.arange(FIRST_FAULT_S, span_s - max(LASTS_S) - 60.0, EVERY_FAULT_S).tolist()):
         kind, severity = KINDS[i % len(KINDS)], SEVERITIES[i % len(SEVERITIES)]
         lasts_s = LASTS_S[(i // 2) % len(LASTS_S)]
         faults.append(Fault(kind, at_s=at, for_s=lasts_s, severity=severity))
         anomalies.append(Anomaly(at, at + lasts_s, f"{kind} {severity:g}, {lasts_s:g} s"))
     made = Synthetic(
-        rate_hz=MOTOR_HZ,
-        axes=2,
-        speed=0,
-        start=0.0,
-        duration_s=span_s,
-        faults=faults,
-        block_s=BLOCK_S,
+        rate_hz=MOTOR_HZ, axes=2, speed=0, start=0.0, duration_s=span_s, faults=faults, block_s=BLOCK_S
     )
     readings, at = [], 0.0
     with made:
@@ -151,10 +153,16 @@ def motor(hours: float) -> Stream:
             if reading is not None:
                 at += len(reading.values) / MOTOR_HZ
                 readings.append((at, reading.values))
-    sensor = Arrays(made.channels, MOTOR_HZ, "vibration")
-    sensor.name = "motor"
-    config = MonitorConfig(name="motor", sensor="motor", max_delay_s=MOTOR_DELAY_S)
-    return Stream("motor", sensor, config, readings, tuple(anomalies), "motor", span_s)
+    found = []
+    for i in range(MOTORS):
+        ahead_s = FIRST_FAULT_S + CALM_S + round(i * len(faults) / MOTORS) * EVERY_FAULT_S
+        sensor = Arrays(made.channels, MOTOR_HZ, "vibration")
+        sensor.name = f"motor {i + 1}"
+        config = MonitorConfig(name=sensor.name, sensor=sensor.name, max_delay_s=MOTOR_DELAY_S)
+        found.append(
+            Stream(sensor.name, sensor, config, readings, tuple(anomalies), "motor", span_s, ahead_s)
+        )
+    return found
 
 
 def pumps(data: str | None) -> list[Stream]:
