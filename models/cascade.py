@@ -18,6 +18,8 @@ from models.window import Array, Windows
 Look = Literal["full", "lite", "sentinel"]
 State = Literal["inactive", "pending", "active", "clearing"]  # of an alert
 RESTLESS = 0.75  # of the edge of normal: from here on the model goes on looking
+VIGIL = 120  # windows that it goes on looking at most, where no alert comes of it; half as many the next time
+FORGIVEN = 1.05  # and by so much more with each calm look, until it is all of them again
 REFRESHED = 8  # under a full gaze every so manieth window goes on teaching
 PASSES = 0.1  # share of normal windows that are too strange for the lite look
 
@@ -94,6 +96,7 @@ class Cascade:
         self._awake = 0  # calm looks that are wanted before it sleeps again
         self.gaze = Gaze()
         self._raised = False  # an alert is, and is known
+        self._vigil, self._patience = 0, float(VIGIL)  # restless looks in a row, and how many there may be
         self.looks = Looks()
         self.longest_s = 0.0  # from one look of the whole model to the next, since this was last set to 0
 
@@ -203,13 +206,27 @@ class Cascade:
     def _after(self, mean: Array | None, score: float) -> None:
         """Go on looking, or sleep."""
         if not self._normal():
-            self._awake = 0 if self._raised else self._span
+            self._keep_vigil(mean, score)
             return
+        self._vigil, self._patience = 0, min(VIGIL, FORGIVEN * self._patience)
         if self._awake:
             self._awake -= 1
         self._sentinel.calm(score)
         if mean is not None:
             self._teach(mean)
+
+    def _keep_vigil(self, mean: Array | None, score: float) -> None:
+        """Look at the next windows too; but a machine that stays nearly strange, and raises no alert, is not watched
+        for ever: then the sentinel gets used to it, and planned looks do."""
+        self._vigil += 1
+        self._awake = 0 if self._raised else self._span
+        level = self._level()
+        if self._vigil >= self._patience and not self._raised and level is not None and level < 1.0:
+            self._awake = self._vigil = 0
+            self._sentinel.calm(score)
+            if mean is not None:
+                self._sentinel.teach(mean)
+            self._patience = max(1.0, self._patience / 2)
 
     def _teach(self, mean: Array) -> None:
         """The sentinel and the lite look, by a window that the model calls normal."""

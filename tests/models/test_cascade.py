@@ -230,3 +230,15 @@ def test_figures_are_those_of_a_sine() -> None:
     slope = [2 * np.sin(np.pi * hz / RATE) for hz in (50, 100)]  # of a unit sine from sample to sample
     np.testing.assert_allclose(steep / power, np.square(slope), rtol=2e-3)
     np.testing.assert_allclose(kurtosis, 1.5, rtol=1e-3)
+
+
+def test_a_machine_that_stays_nearly_strange_is_not_watched_for_ever() -> None:
+    trial = Trial()
+    trial.push(TAUGHT)
+    trial.cascade.gaze = Gaze(50)
+    trial.push(600, loud=1.24)  # a level of about 0.85
+    made = trial.features.made
+    trial.push(2000, loud=1.24)
+    assert trial.features.made - made < 0.5 * 2000
+    seen = times(trial.push(20, loud=1.6))
+    assert len(seen) >= 10, "worse than it was"
