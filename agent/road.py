@@ -21,8 +21,8 @@ from agent.health import read_clock
 from agent.inbox import Inbox
 from agent.messages import Message, MonitorState, Topics
 from agent.monitor import Monitor
+from agent.monitor_states import state_of, without_a_sensor
 from agent.outbox import Outbox, OutboxError
-from agent.payloads import OperatingState, SignalFault
 from agent.pipeline import Pipeline
 from agent.publisher import Publisher
 from agent.reader import Reader
@@ -424,66 +424,20 @@ class Road:
         return (*of_reader, monitor.armed, monitor.alert, monitor.ailing)
 
     def _state(self, name: str, now: float, last: bool) -> None:
-        config = self._config.monitors[name]
+        config, device = self._config.monitors[name], self._config.device
         monitor, reader = self._monitors.get(name), self._readers[config.sensor]
-        counters: dict[str, float] = {"dropped": self._inbox.dropped(config.sensor)}
+        dropped = self._inbox.dropped(config.sensor)
         if monitor is None:
             standing = self._standing.get(name, "machine")
-            state = MonitorState(
-                time=messages.rfc3339(time.time()),
-                device=self._config.device,
-                monitor=name,
-                sensor=config.sensor,
-                health="blind",
-                state=standing.alert.state if standing else "inactive",
-                severity=standing.alert.severity if standing else None,
-                needs=self.trouble.get(
-                    f"monitor {name}", f"sensor {config.sensor}: {reader.error or 'not open yet'}"
-                ),
-                counters=counters,
-            )
+            alert = None if standing is None else standing.alert
+            not_open = f"sensor {config.sensor}: {reader.error or 'not open yet'}"
+            why = self.trouble.get(f"monitor {name}", not_open)
+            state = without_a_sensor(name, config.sensor, device, time.time(), alert, why, dropped)
         else:
-            status, diagnosis = monitor.status(), monitor.diagnosis
-            counters |= {
-                "rows": status.rows,
-                "windows": status.windows,
-                "missing": status.missing,
-                "restarts": status.restarts,
-            }
-            blind = self._blind(name, reader)
-            needs = status.needs or ("; ".join(status.notes) if status.notes else "")
-            state = MonitorState(
-                time=messages.rfc3339(time.time()),
-                device=self._config.device,
-                monitor=name,
-                sensor=config.sensor,
-                health="blind" if blind else "armed" if monitor.armed else "learning",
-                state=monitor.alert.state,
-                severity=monitor.alert.severity if monitor.alert.raised else None,
-                level=None if blind or math.isnan(status.level) else round(status.level, 4),
-                needs=blind or needs,
-                model=messages.model_payload(monitor.model),
-                plan=messages.plan_payload(monitor.plan),
-                budget=monitor.aim.figures() if monitor.armed else None,
-                operating=status.operating,
-                operating_states=[
-                    OperatingState(name=known.name, learned=known.learned_rows, needs=known.needs_rows)
-                    for known in status.states
-                ],
-                zone="" if diagnosis is None else diagnosis.zone or "",
-                measures={} if diagnosis is None else diagnosis.measures,
-                faults=[
-                    SignalFault(fault=kind, channel=channel, since=messages.rfc3339(since))
-                    for kind, channel, since in status.faults
-                ],
-                counters=counters,
-            )
+            state = state_of(monitor, device, time.time(), self._blind(name, reader), dropped)
         self.states[name] = state
-        what = (
-            state.health,
-            state.severity,
-            bool(state.faults),
-        )  # what is news at once; a level that hovers is not
+        # What is news at once; a level that hovers is not.
+        what = (state.health, state.severity, bool(state.faults))
         at, before = self._published.get(name, (-math.inf, ()))
         if what != before or last or now - at >= config.publish_state_s:
             self._published[name] = (now, what)

@@ -43,7 +43,8 @@ class Silence:
         silent_s, void_s = now - reader.heard, 0.0
         level, heard = silent_s / limit_s, reader.rows > 0
         if monitor is not None:
-            if monitor.windows != self._windows or monitor.ailing:  # which is an alert of its own
+            told = monitor.ailing or monitor.plan.rests  # which is said elsewhere
+            if monitor.windows != self._windows or told:
                 self._windows, self._since, self._absent = monitor.windows, now, ()
             self._absent = monitor.absent or self._absent
             void_s = now - self._since
