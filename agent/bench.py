@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ from models.window import Array
 from sensors.base import Channel, Kind, Reading, Sensor, SensorError
 
 COPIES = 32
+COPIED_BYTES, COPY_TRIES = 32 * 2**20, 5  # twice a large cache, and a quarter of a second on a slow board
 
 
 class Memory(msgspec.Struct, kw_only=True):
@@ -46,6 +48,7 @@ class Report(msgspec.Struct, kw_only=True, tag_field="schema", tag="tocsin.bench
     monitors: list[Cost]
     memory: Memory | None
     memory_unknown: str  # why there is none
+    bandwidth_gb_s: float  # of memory, reading and writing, by one core
     left_out: dict[str, str]  # monitor -> why
 
 
@@ -89,6 +92,7 @@ def report(config: Config | None, seconds: float, *, weighed: bool = True) -> Re
         monitors=costs,
         memory=memory,
         memory_unknown=unknown,
+        bandwidth_gb_s=bandwidth_gb_s(),
         left_out=left_out,
     )
 
@@ -114,6 +118,19 @@ class Noise(Sensor):
     def rows(self, count: int) -> Array:
         """`(count, channels)` of new noise."""
         return self._random.standard_normal((count, len(self.channels)), np.float32)
+
+
+def bandwidth_gb_s() -> float:
+    """Bytes read and written a second, in units of 10^9, while one core copies an array that fits no cache; the best of
+    some tries. Weights of models cannot come faster."""
+    source = np.ones(COPIED_BYTES // 8)
+    target = np.empty_like(source)
+    best = float("inf")
+    for _ in range(COPY_TRIES):
+        began = perf_counter()
+        np.copyto(target, source)
+        best = min(best, perf_counter() - began)
+    return round(2 * source.nbytes / best / 1e9, 2)
 
 
 # What is measured.
@@ -251,6 +268,7 @@ def table(found: Report) -> str:
         )
     elif found.memory_unknown:
         lines.append(f"memory: not measured: {found.memory_unknown}")
+    lines.append(f"memory bandwidth, one core copying: {found.bandwidth_gb_s:g} GB/s")
     lines += [f"not measured: {name}: {why}" for name, why in found.left_out.items()]
     return "\n".join(lines)
 

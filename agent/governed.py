@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 from agent import costs
 from agent.assemble import shape_of
 from agent.boards import Board, detect, known
 from agent.budgets_config import BudgetsConfig
+from agent.detectors import DETECTORS
 from agent.governing import Governor
 from agent.governor import Conversion, Limits
 from agent.inbox import TAKE_BYTES, Inbox
@@ -15,6 +17,8 @@ from agent.ladders import Costs, Work, default_delay_s
 from agent.monitor import Monitor
 from agent.monitor_config import MonitorConfig
 from agent.senses import Senses
+from models.bundle import shipped
+from models.smoothed import SmoothedHead
 from sensors.base import Sensor
 
 FLOAT_BYTES = 4
@@ -60,6 +64,7 @@ def work_of(config: MonitorConfig, sensor: Sensor, monitor: Monitor) -> tuple[Wo
         max_delay_s=config.max_delay_s or default_delay_s(monitor.plan, span),
         priority=config.priority,
         most_gathered_s=TAKE_BYTES / (FLOAT_BYTES * len(sensor.channels) * sensor.rate_hz),
+        weights_bytes=_weights_bytes(monitor, shape.detector),
     )
     found = costs.measured(
         monitor.features,
@@ -70,6 +75,16 @@ def work_of(config: MonitorConfig, sensor: Sensor, monitor: Monitor) -> tuple[Wo
         cascaded=vibration,
     )
     return work, found
+
+
+def _weights_bytes(monitor: Monitor, detector: str) -> int:
+    """That one window moves: the head's arrays, and the model's that makes its features."""
+    head = monitor.head
+    own = 0 if not isinstance(head, SmoothedHead) else sum(prod(shape) for shape in head.shapes.values())
+    bundle = DETECTORS[detector].bundle
+    return FLOAT_BYTES * own + (
+        shipped(bundle).manifest.variants[monitor.plan.variant].weight_bytes if bundle else 0
+    )
 
 
 READING_S = 0.1  # of stream in one reading of a waveform, as drivers give them

@@ -191,6 +191,7 @@ class Governor:
             "inferences": looked,
             "saved": windows - looked,
             "joules_per_inference": round(self._joules / looked, 6) if looked else None,
+            "weights_bytes_per_s": round(sum(point.moved for point in self.points.values())),
             "changes": self.changes,
             "delay_s": {name: round(each.delay_s, 2) for name, each in self.charges.items()},
             "max_delay_s": {name: each.work.max_delay_s for name, each in self.charges.items()},

@@ -53,6 +53,7 @@ class Work:
     max_delay_s: float
     priority: Priority = "normal"
     most_gathered_s: float = float("inf")  # of stream that fits where it is gathered
+    weights_bytes: int = 0  # that a window moves through the processor
 
 
 class Point(NamedTuple):
@@ -61,6 +62,7 @@ class Point(NamedTuple):
     plan: Plan
     cores: float  # CPU seconds per second
     value: float  # how much of the delay allowed is not used on average, by how surely it is heard
+    moved: float = 0.0  # bytes of weights per second
 
 
 class Ladder(NamedTuple):
@@ -116,21 +118,23 @@ def _doubling(first: float, last: float) -> Iterator[float]:
 
 
 def _point(plan: Plan, work: Work, costs: Costs) -> Point:
-    every = 1 / plan.hop_s
+    every = looked = 1 / plan.hop_s  # windows a second
     cores = costs.call / max(work.reading_s, plan.gather_s) + costs.hop * every
     unheard_s = 0.0
     if plan.look == "full":
         cores += (costs.window + costs.score) * every
     else:
-        cores += (costs.sentinel + STIRRED * costs.window) * every
-        cores += (work.span * costs.window + costs.score) / plan.full_s
+        looked = STIRRED * every + work.span / plan.full_s
+        cores += costs.sentinel * every + costs.score / plan.full_s
         heard = SENTINEL_HEARS
         if plan.lite_s:
-            cores += costs.window / plan.lite_s
+            looked += 1 / plan.lite_s
             heard = LITE_HEARS
             unheard_s += (LITE_HEARS - SENTINEL_HEARS) * plan.lite_s / 2
         unheard_s += (1 - heard) * plan.full_s / 2
-    return Point(plan, cores, 1 - (plan.gather_s / 2 + unheard_s) / work.max_delay_s)
+        cores += looked * costs.window
+    value = 1 - (plan.gather_s / 2 + unheard_s) / work.max_delay_s
+    return Point(plan, cores, value, looked * work.weights_bytes)
 
 
 def _worthwhile(points: Sequence[Point]) -> tuple[Point, ...]:
