@@ -17,58 +17,52 @@ class Board:
     idle_w: float
     core_w: float
     rise_c: float  # kelvin above the room for each watt, without a fan, in the end
-    limit_c: float  # from here on it slows itself down
     source: str
 
 
-RASPBERRY_LIMIT = "slows down from 80 to 85 Cel (raspberrypi.com, documentation of config.txt)"
-BOARDS: tuple[Board, ...] = (
-    Board(
+BOARDS: dict[str, Board] = {
+    "pi-zero-2-w": Board(
         "Raspberry Pi Zero 2 W",
         "Raspberry Pi Zero 2",
-        0.6,
-        0.48,
-        15.0,
-        80.0,
-        f"idle 120 mA at 5 V (cnx-software.com, 2021-12-09); about 0.5 A with four busy cores (andrejacobs.org, 2021); "
-        f"{RASPBERRY_LIMIT}; rise assumed",
+        idle_w=0.6,
+        core_w=0.48,
+        rise_c=15.0,
+        source="idle 120 mA at 5 V (cnx-software.com, 2021-12-09), about 0.5 A with four busy cores (andrejacobs.org, "
+        "2021); rise assumed",
     ),
-    Board(
+    "pi-3b+": Board(
         "Raspberry Pi 3 B+",
         "Raspberry Pi 3 Model B Plus",
-        1.9,
-        0.80,
-        10.0,
-        80.0,
-        f"idle 350 mA, four busy cores 980 mA (pidramble.com, power consumption benchmarks); {RASPBERRY_LIMIT}; "
-        "rise assumed",
+        idle_w=1.9,
+        core_w=0.80,
+        rise_c=10.0,
+        source="idle 350 mA, four busy cores 980 mA (pidramble.com, power consumption benchmarks); rise assumed",
     ),
-    Board(
+    "pi-4": Board(
         "Raspberry Pi 4",
         "Raspberry Pi 4",
-        2.9,
-        0.88,
-        8.5,
-        80.0,
-        f"idle 575 mA, four busy cores 1280 mA (pidramble.com, power consumption benchmarks); {RASPBERRY_LIMIT}; rise "
-        "so that four busy cores without a heat sink reach that in a room of 25 Cel, as is widely seen",
+        idle_w=2.9,
+        core_w=0.88,
+        rise_c=8.5,
+        source="idle 575 mA, four busy cores 1280 mA (pidramble.com, power consumption benchmarks); rise so that four "
+        "busy cores without a heat sink reach the 80 Cel at which it slows down in a room of 25 Cel",
     ),
-    Board(
-        "Raspberry Pi 5", "Raspberry Pi 5", 3.0, 1.3, 6.0, 80.0, f"assumed, not measured; {RASPBERRY_LIMIT}"
+    "pi-5": Board(
+        "Raspberry Pi 5", "Raspberry Pi 5", idle_w=3.0, core_w=1.3, rise_c=6.0, source="assumed, not measured"
     ),
-    Board("Jetson Orin Nano", "NVIDIA Jetson Orin Nano", 5.0, 1.0, 3.0, 97.0, "assumed, not measured"),
-)
-GENERIC = Board("generic", "", 3.0, 1.0, 8.0, 80.0, "assumed, not measured: give core_power, or calibrate")
-
-
-def known(name: str) -> Board | None:
-    """By its short name: "pi4"."""
-    return SHORT.get(name)
-
-
-SHORT: dict[str, Board] = dict(
-    zip(("pi-zero-2-w", "pi-3b+", "pi-4", "pi-5", "orin-nano"), BOARDS, strict=True)
-) | {"generic": GENERIC}
+    "orin-nano": Board(
+        "Jetson Orin Nano",
+        "NVIDIA Jetson Orin Nano",
+        idle_w=5.0,
+        core_w=1.0,
+        rise_c=3.0,
+        source="assumed, not measured",
+    ),
+    "generic": Board(
+        "generic", "", idle_w=3.0, core_w=1.0, rise_c=8.0, source="assumed, not measured: give core_power"
+    ),
+}
+GENERIC = BOARDS["generic"]
 
 
 def detect(root: Path = Path("/")) -> Board:
@@ -77,5 +71,5 @@ def detect(root: Path = Path("/")) -> Board:
         model = (root / MODEL).read_text("utf-8", "replace").strip("\0\n ")
     except OSError:
         return GENERIC
-    found = [board for board in BOARDS if model.startswith(board.model)]
+    found = [board for board in BOARDS.values() if model.startswith(board.model)]
     return max(found, key=lambda board: len(board.model), default=GENERIC)

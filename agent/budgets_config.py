@@ -56,8 +56,3 @@ class BudgetsConfig(Frozen, frozen=True, kw_only=True):
             most=200,
         ),
     ] = None
-    idle_power_w: Annotated[
-        float | None,
-        POWER,
-        About("What the idle board takes, measured.", default="that of `board`", least=0.01, most=1000),
-    ] = None

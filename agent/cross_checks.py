@@ -42,6 +42,12 @@ def cross_check(
             message = f"{quoted(monitor.sensor)} is not a sensor{hint}"
             _wrong(place, "sensor", f"monitors.{step(name)}", message, mistakes)
         _check_monitor(monitor, sensors.get(monitor.sensor), place, mistakes)
+        for key in ("max_delay", "priority") if config.budgets is None else ():
+            if place.get(key) is not None:
+                message = (
+                    "is for the governor, and there are no budgets: write budgets, if only `budgets: true`"
+                )
+                _wrong(place, key, f"monitors.{step(name)}", message, mistakes)
     return msgspec.structs.replace(config, sensors=entries)
 
 

@@ -247,7 +247,7 @@ class Daemon:
                 "lost": self._outbox.lost,
                 "bytes": self._outbox.size_bytes,
             },
-            governor={} if governor is None else governor.figures,
+            governor=None if governor is None else governor.figures,
             counters={
                 **self._road.counters,
                 "cpu_seconds": round(time.process_time(), 2),

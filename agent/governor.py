@@ -4,7 +4,7 @@ threads, no clock, no input or output."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -45,8 +45,9 @@ class Telemetry:
     throttled: bool | None = None  # the board runs slower than it could, by its own decision
     under_voltage: bool | None = None
     pressure: float | None = None  # % of the time somebody waited for a processor
+    on_battery: bool | None = None
     board_w: float | None = None  # all that the board takes
-    battery_wh: float | None = None  # left; None on mains too
+    battery_wh: float | None = None  # left
     battery_full_wh: float | None = None
     memory_bytes: float | None = None  # the agent's, resident
 
@@ -60,11 +61,6 @@ class Limits:
     temperature_c: float | None = None  # of the board
     battery_s: float | None = None  # that a full battery shall last
     memory_bytes: float | None = None
-
-    @property
-    def any(self) -> bool:
-        """Whether there is one."""
-        return any(getattr(self, name) is not None for name in self.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +112,7 @@ class Plans:
     time: float = -math.inf  # of the latest decision
     late: int = 0  # looks in a row at which the pipeline was behind
     used: float | None = None  # cores of the agent, smoothed
+    working: float = 0.0  # of them those of its monitors
     others_w: float | None = None  # that the board takes without the agent, smoothed
     base: float | None = None  # of them those that no plan changes; None while that was not measured
     scale: float = 1.0  # what a plan takes, over what was reckoned
@@ -213,12 +210,14 @@ def _measured(now: Telemetry, plans: Plans, board: Conversion) -> Plans:
     passed_s = min(now.time - plans.time, LEARN_S)
     share = 1 - math.exp(-passed_s / SMOOTH_S)
     used = _towards(plans.used, now.agent_cores, share)
+    monitors = 0.0 if now.monitor_cores is None else now.monitor_cores
+    working = _towards(None if plans.used is None else plans.working, monitors, share)
     late = plans.late + 1 if now.overdue_s > LATE_S else 0
     others_w = plans.others_w
     if now.board_w is not None:
         slowly = 1 - math.exp(-passed_s / LEARN_S)
         others_w = _towards(others_w, max(0.0, now.board_w - now.agent_cores * board.core_w), slowly)
-    plans = replace(plans, used=used, late=late, others_w=others_w)
+    plans = replace(plans, used=used, working=working, late=late, others_w=others_w)
     if now.monitor_cores is None or now.time - plans.moved_at < SETTLED_S:
         return plans
     share = 1 - math.exp(-passed_s / LEARN_S)
@@ -235,7 +234,7 @@ def _corrected(plans: Plans, now: Telemetry) -> Plans:
     reckoned = plans.menu.cost(plans.dial)
     if not settled or plans.used is None or plans.used <= plans.allowed or reckoned <= IDLE:
         return plans
-    return replace(plans, scale=max(plans.scale, (plans.used - (plans.base or 0.0)) / reckoned))
+    return replace(plans, scale=min(WIDEST, max(plans.scale, plans.working / reckoned)))
 
 
 def _towards(before: float | None, now: float, share: float) -> float:
@@ -245,9 +244,9 @@ def _towards(before: float | None, now: float, share: float) -> float:
 
 def _known(plans: Plans, now: Telemetry, limits: Limits) -> Plans:
     """With the time until which a battery must last: set when it begins to be used."""
-    if limits.battery_s is None or now.battery_wh is None or not now.battery_full_wh:
+    if limits.battery_s is None or now.on_battery is False:
         return replace(plans, empty_at=None)
-    if plans.empty_at is None:
+    if plans.empty_at is None and now.on_battery and now.battery_wh is not None and now.battery_full_wh:
         left_s = limits.battery_s * min(1.0, now.battery_wh / now.battery_full_wh)
         return replace(plans, empty_at=now.time + left_s)
     return plans
@@ -296,9 +295,13 @@ def _ceiling(
     now: Telemetry, plans: Plans, trouble: Trouble | None, limits: Limits, board: Conversion
 ) -> Ceiling:
     """Lower in trouble, higher again after a while without."""
-    ceiling, floor = plans.ceiling, plans.menu.cost(0)
-    present = min(ceiling.cores, plans.menu.cost(plans.dial))
+    ceiling, menu, floor = plans.ceiling, plans.menu, plans.menu.cost(0)
+    if not menu.ladders:
+        return ceiling  # there is nothing yet to take back from
+    present = min(ceiling.cores, menu.cost(plans.dial))
     if trouble is not None:
+        if ceiling.trouble.hard and ceiling.cores < floor:  # monitors rest, whatever else comes
+            trouble = trouble._replace(hard=True, at_once=False)
         ceiling = replace(ceiling, seen_at=now.time)
         more = present > floor or trouble.hard
         if not more or (now.time - ceiling.cut_at < CUT_S and not (trouble.at_once and present > floor)):
@@ -314,8 +317,8 @@ def _ceiling(
         return Ceiling() if quiet_s > 4 * ceiling.wait_s else ceiling
     if quiet_s < ceiling.wait_s or not _cool(now, limits, plans.scale * present, board):
         return ceiling
-    raised = RISE_MOST * max(present, IDLE)
-    if raised >= plans.menu.cost(plans.menu.highest):
+    raised = max(RISE_MOST * present, menu.cost(min(plans.lid + 1, menu.highest)))
+    if raised >= menu.cost(menu.highest):
         raised = math.inf
     return replace(ceiling, cores=raised, raised_at=now.time)
 
@@ -352,6 +355,18 @@ def _broken(now: Telemetry, plans: Plans, limits: Limits, allowances: dict[str, 
             f"budget cannot be kept: memory: {(now.memory_bytes or 0) / 1e6:.0f} MB, "
             f"{limits.memory_bytes / 1e6:.0f} MB are given"
         )
+    if plans.dial < 0:
+        resting = [name for name, point in plans.menu.points(plans.dial).items() if point.plan.rests]
+        yield f"the hardware cannot look at all monitors: {_some(resting)} rest"
+    if limits.temperature_c is not None and now.temperature_c is None:
+        yield "budget cannot be watched: temperature: this board shows none"
+    if limits.battery_s is not None and now.battery_wh is None and now.on_battery is not False:
+        yield "budget cannot be watched: battery: this board shows none"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_SAID} more" if len(names) > MOST_SAID else ""
+    return ", ".join(names[:MOST_SAID]) + more
 
 
 # The dial.

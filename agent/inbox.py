@@ -16,6 +16,7 @@ from sensors.base import Reading
 
 MOST_READINGS = 1024  # per sensor: 4 s of 4 ms blocks, a quarter of an hour of samples at 1 Hz
 MOST_BYTES = 4 * 2**20  # per sensor: 100 s of three axes at 3.2 kHz
+LOST_S = 60.0  # to be behind by, where rows were dropped
 TAKE_BYTES = (
     256 * 1024
 )  # per sensor and take, so that a turn of the pipeline stays short also on a small board
@@ -30,25 +31,36 @@ class _Lane:
     span_s: float = 0.0  # of the stream that waits
     arrived: deque[float] = field(default_factory=deque)  # when each of them came
     ended: bool = False  # no more will come
-    waited_s: float = 0.0  # the longest that one of them has
+    waited_s: float = 0.0  # the longest that a sample of them has
+    full_at: float | None = None  # when it held so much that no more is waited for
+    lost: bool = False  # something was dropped since that was last asked
 
     def ripe(self, now: float) -> bool:
         """What waits is to be taken."""
         if not self.readings:
             return False
-        return (
-            self.ended
-            or self.span_s >= self.gather_s
-            or now - self.arrived[0] >= self.gather_s
-            or self.bytes >= TAKE_BYTES
-            or len(self.readings) >= MOST_READINGS // 2
-        )
+        return self.ended or self.full_at is not None or now - self.arrived[0] >= self.gather_s
+
+    def overdue_s(self, now: float) -> float:
+        """For how long what waits should have been taken."""
+        if not self.readings:
+            return 0.0
+        due = self.arrived[0] + self.gather_s
+        return max(0.0, now - (due if self.full_at is None else min(due, self.full_at)))
+
+    @property
+    def enough(self) -> bool:
+        """It holds so much that no more is waited for."""
+        many = self.bytes >= TAKE_BYTES or len(self.readings) >= MOST_READINGS // 2
+        return many or self.span_s >= self.gather_s
 
     def push(self, reading: Reading, now: float) -> None:
         self.readings.append(reading)
         self.arrived.append(now)
         self.bytes += reading.values.nbytes
         self.span_s += len(reading.values) / reading.rate_hz
+        if self.full_at is None and self.enough:
+            self.full_at = now
 
     def full(self, reading: Reading) -> bool:
         """No room for one more. An empty lane has room for anything."""
@@ -84,6 +96,7 @@ class Inbox:
             if wait_s is None:
                 while lane.full(reading):
                     lane.dropped += len(lane.pop().values)
+                    lane.lost = True
             elif not self._room.wait_for(lambda: not lane.full(reading), wait_s):
                 return False
             now = self._clock()
@@ -106,18 +119,23 @@ class Inbox:
             self._arrived.notify()
 
     def waited_s(self, sensor: str) -> float:
-        """The longest that a reading of this sensor has waited to be taken, since this was last asked."""
+        """The longest that a sample of this sensor has waited to be taken, since this was last asked: first for the
+        others of its reading, then here."""
         with self._lock:
             lane = self._lanes.setdefault(sensor, _Lane())
             waited_s, lane.waited_s = lane.waited_s, 0.0
             return waited_s
 
     def overdue_s(self) -> float:
-        """For how long the longest of what should have been taken has waited since."""
+        """For how long the longest of what should have been taken has waited since; LOST_S at least where something had
+        to be dropped since this was last asked."""
         with self._lock:
             now = self._clock()
-            waiting = [lane.arrived[0] + lane.gather_s for lane in self._lanes.values() if lane.readings]
-            return max(0.0, now - min(waiting, default=now))
+            found = 0.0
+            for lane in self._lanes.values():
+                found = max(found, lane.overdue_s(now), LOST_S if lane.lost else 0.0)
+                lane.lost = False
+            return found
 
     def take(self, timeout_s: float) -> list[Reading]:
         """What has arrived, oldest first per sensor, of each at most TAKE_BYTES or one reading; [] after the time-out.
@@ -130,11 +148,15 @@ class Inbox:
             now = self._clock()
             for lane in ripe:
                 if lane.readings:
-                    lane.waited_s = max(lane.waited_s, now - lane.arrived[0])
+                    oldest = lane.readings[0]
+                    waited_s = now - lane.arrived[0] + len(oldest.values) / oldest.rate_hz
+                    lane.waited_s = max(lane.waited_s, waited_s)
                 room, first = TAKE_BYTES, len(taken)
                 while lane.readings and (room == TAKE_BYTES or lane.readings[0].values.nbytes <= room):
                     taken.append(lane.pop())
                     room -= taken[-1].values.nbytes
+                if not (lane.readings and lane.enough):
+                    lane.full_at = None
                 if lane.gather_s:
                     taken[first:] = joined(taken[first:])
             if not taken:

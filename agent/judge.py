@@ -169,14 +169,20 @@ class Judge:
         if job is None:
             return []
         job.fresh, self._broken = self._broken, False
-        job.skipped, self._skipped = self._skipped, 0
+        if self._skipped:  # and the rows of which the first new average was made give no level of their own
+            job.skipped, self._skipped = self._skipped + len(rows) - len(job.times), 0
         if job.skipped and self._drift is not None:
             self._uncut -= min(job.skipped, self._uncut - 1)
         return self._cut(job)
 
     def skip(self, job: Job) -> None:
-        """What was not looked at before this job's rows."""
-        if job.skipped and self._drift is not None:
+        """What was not looked at before this job's rows. Nothing was raised in it, and nothing could have been: to a
+        budget of false alarms it is time in which none came."""
+        if not job.skipped:
+            return
+        self._grow(self._peaks.quiet(job.skipped))
+        self.rows_to_aim = max(1, self.rows_to_aim - job.skipped)
+        if self._drift is not None:
             self._drift.skip(job.skipped)
 
     def glance(self, level: Array) -> float | None:

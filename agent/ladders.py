@@ -99,20 +99,20 @@ def _plans(work: Work) -> Iterator[Plan]:
     gather_s = min(GATHERED_S, GATHER_SHARE * work.max_delay_s, work.most_gathered_s, most_s - plan.hop_s)
     gather_s = gather_s if gather_s >= 2 * work.reading_s else 0.0
     yield replace(plan, gather_s=gather_s)
-    longest_s = most_s - gather_s
-    for full_s in _doubling(2 * work.span * plan.hop_s, longest_s):
-        yield replace(plan, full_s=full_s, gather_s=gather_s)
-    for lite_s in _doubling(2 * plan.hop_s, longest_s / 2):
-        if longest_s > work.span * plan.hop_s:
-            yield replace(plan, full_s=longest_s, lite_s=lite_s, gather_s=gather_s)
+    most = int((most_s - gather_s) / plan.hop_s)  # windows from one look to the next
+    for full in _doubling(2 * work.span, most):
+        yield replace(plan, full_s=full * plan.hop_s, gather_s=gather_s)
+    for lite in _doubling(2, most // 2):
+        if most > work.span:
+            yield replace(plan, full_s=most * plan.hop_s, lite_s=int(lite) * plan.hop_s, gather_s=gather_s)
 
 
 def _doubling(first: float, last: float) -> Iterator[float]:
     """From the first on, each twice the one before, and the last."""
-    span_s = first
-    while span_s < 0.75 * last:
-        yield span_s
-        span_s *= 2
+    span = first
+    while span < 0.75 * last:
+        yield span
+        span *= 2
     if last >= first > 0:
         yield last
 

@@ -159,7 +159,7 @@ class Monitor:
             self.diagnosis.begin()
         for windows in self._windower.push(reading.time, reading.rate_hz, checked):
             self.windows += len(windows.times)
-            if self.cascade is None:
+            if self.cascade is None or not self.sole:
                 seen = [Seen(windows.times, self.features.extract(windows), windows.fresh, 0)]
             else:
                 seen = self.cascade.hear(windows)
@@ -176,6 +176,20 @@ class Monitor:
             self.witness.hear(reading.time, reading.rate_hz, values, pieces, len(jobs))
         return jobs
 
+    def flush(self) -> list[Job]:
+        """What is to be scored of windows that were passed over and that nothing comes behind."""
+        seen = [] if self.cascade is None else self.cascade.flush()
+        jobs = list[Job]()
+        for times, rows, fresh, skipped in seen:
+            if self.diagnosis is not None:
+                self.diagnosis.hear(times, rows)
+            jobs += self._states.hand_out(times, rows, fresh, skipped)
+        if seen and self.witness is not None:
+            nothing = np.empty((0, self._windower.width), np.float32)
+            pieces = [(each.times, each.rows) for each in seen]
+            self.witness.hear(seen[0].times[0], 1.0, nothing, pieces, len(jobs))
+        return jobs
+
     def settle(self, job: Job) -> list[Event]:
         """The events that a scored job brings, in the order of time, and what else there is to tell by then."""
         judge, events = self._states.judge_of(job), list[Event]()
@@ -183,6 +197,8 @@ class Monitor:
             self.alert = interrupted(self.alert)
             judge.interrupted()
         judge.skip(job)
+        if self.witness is not None and job.skipped:
+            self.witness.skip(job.skipped)
         count, first = len(job.times), 0
         while first < count:  # usually once: the edge moves at counted rows of the stream, and seldom
             last = min(count, first + judge.rows_to_turn)

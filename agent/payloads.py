@@ -215,6 +215,40 @@ class MonitorState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="t
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
 
 
+class Governor(Struct, frozen=True, kw_only=True):
+    """Budgets, what is used of them, and what is saved; since the start of the agent where nothing else is said."""
+
+    budgets: Annotated[
+        dict[str, float],
+        Meta(description="those set of cores, power_w, temperature_c, battery_s, memory_bytes"),
+    ]
+    cores: Annotated[Number, Meta(description="CPU seconds per second of the agent, mean of 20 s")] = None
+    allowed_cores: Annotated[Number, Meta(description="that the tightest budget leaves")] = None
+    power_w: Annotated[Number, Meta(description="of the agent, above the idle board")] = None
+    power: Annotated[str, Meta(description="how the power is known")] = "reckoned from processor time"
+    temperature_c: Number = None
+    battery_left_s: Annotated[
+        Number, Meta(description="that the battery is still to last; null on mains")
+    ] = None
+    binding: Annotated[str, Meta(description="the budget or the trouble that is tightest")] = ""
+    reason: Annotated[str, Meta(description="of the latest change of plan")] = ""
+    setting: Annotated[int, Meta(description="steps up that are taken; below 0 monitors rest")] = 0
+    settings: Annotated[int, Meta(description="steps up that there are")] = 0
+    windows: int = 0
+    inferences: Annotated[int, Meta(description="windows that a model looked at")] = 0
+    saved: Annotated[int, Meta(description="windows that none looked at")] = 0
+    joules_per_inference: Annotated[Number, Meta(description="all that the agent took, over those")] = None
+    weights_bytes_per_s: Annotated[float, Meta(description="of models, moved through the processor")] = 0.0
+    changes: Annotated[int, Meta(description="of plan")] = 0
+    delay_s: Annotated[
+        dict[str, float],
+        Meta(
+            description="of each monitor: the longest that a sample waited for the whole model in the last hour"
+        ),
+    ] = {}
+    max_delay_s: Annotated[dict[str, float], Meta(description="of each monitor: that it may wait")] = {}
+
+
 class AgentState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="tocsin.agent/1"):
     """How the agent itself stands: retained."""
 
@@ -233,10 +267,7 @@ class AgentState(Struct, frozen=True, kw_only=True, tag_field="schema", tag="toc
         dict[str, Any], Meta(description="the connection: protocol, since, last error, ...")
     ] = {}
     outbox: Annotated[dict[str, Any], Meta(description="messages waiting and lost, size in bytes")] = {}
-    governor: Annotated[
-        dict[str, Any],
-        Meta(description="budgets, what is used of them, and what is saved; empty without `budgets`"),
-    ] = {}
+    governor: Annotated[Governor | None, Meta(description="null without `budgets`")] = None
     counters: Annotated[dict[str, float], Meta(description="since the start of the agent")] = {}
 
 

@@ -58,6 +58,15 @@ class Pipeline:
         events += self._told(readings)
         return self._in_order(events) if len(events) > 1 else events
 
+    def flush(self, sensor: str | None = None) -> list[Event]:
+        """The events of windows that were passed over, of one sensor's monitors or of all: nothing comes after them."""
+        events: list[Event] = []
+        for monitor in self.monitors if sensor is None else self._of_sensor.get(sensor, ()):
+            for job in monitor.flush():
+                self._score([job])
+                events += monitor.settle(job)
+        return self._in_order(events) if len(events) > 1 else events
+
     def _telling(self, readings: Sequence[Reading]) -> Iterator[Monitor]:
         """Monitors that have something to say besides what was scored."""
         return (

@@ -226,6 +226,6 @@ CORES = Quantity(
     ("%",),
 )
 POWER = Quantity("a power", {"W": 1.0, "mW": 1e-3}, '"500 mW" or "2 W"', ("W", "mW"))
-TEMPERATURE = Quantity("a temperature", {"Cel": 1.0, "°C": 1.0, "C": 1.0, "degC": 1.0}, '"75 °C"', ("Cel",))
+TEMPERATURE = Quantity("a temperature", {"°C": 1.0, "Cel": 1.0, "C": 1.0, "degC": 1.0}, '"75 °C"', ("°C",))
 ANGLE = Quantity("an angle", {"deg": 1.0, "°": 1.0, "rad": 180 / math.pi}, '"15 deg"', ("deg",))
 SPAN = SpanForm()

@@ -15,8 +15,6 @@ from agent.alerts import ABOUT, About, Event, Rule, advance, happened
 from agent.assemble import baseline_path, make_monitor, shape_of
 from agent.config import Config, ConfigError
 from agent.evidence_store import Store
-from agent.governed import make_governor, work_of
-from agent.governing import Governor
 from agent.health import read_clock
 from agent.inbox import Inbox
 from agent.messages import Message, MonitorState, Topics
@@ -26,9 +24,11 @@ from agent.outbox import Outbox, OutboxError
 from agent.pipeline import Pipeline
 from agent.publisher import Publisher
 from agent.reader import Reader
+from agent.regulator import Regulator
 from agent.sentences import sentence
 from agent.silence import Silence
 from agent.standing import Entry, Standing
+from agent.work import make_regulator, work_of
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from sensors.base import Sensor, SensorError
@@ -81,8 +81,9 @@ class Road:
         kept = config.evidence
         self._evidence = Store(config.state_dir / "evidence", kept.max_size_bytes, kept.max_files)
         self._unsaved: list[Message] = []
-        self.governor = None if config.budgets is None else make_governor(config.budgets, inbox)
+        self.governor = None if config.budgets is None else make_regulator(config.budgets, inbox)
         self._plan_seq = outbox.last_seq("")  # of the latest change of plan
+        self._flushed: set[str] = set()  # sensors at their end, with nothing left to look at
         self._spare_at = -math.inf  # when memory was given back for the sake of its budget
         self._states_at = 0.0  # when to look again at how all monitors stand
         self._newest: dict[str, tuple[object, ...]] = {}  # what was new of each at the latest look
@@ -175,6 +176,7 @@ class Road:
             logger.warning("no time to judge the last %d rows before the stop: they are dropped", left)
             for name in self._config.monitors:
                 self._state(name, now, last=True)
+        self._emit(self._pipeline.flush())
         self._keep_evidence(last=True)
         self._save(everything=True)
         if self._unsaved:
@@ -326,6 +328,10 @@ class Road:
         self._keep_evidence()
         if self.governor is not None:
             self._govern(self.governor, now)
+        for sensor in self.assembled - self._flushed:
+            if self._readers[sensor].phase == "finished" and self._inbox.idle:
+                self._flushed.add(sensor)
+                self._emit(self._pipeline.flush(sensor))
         due = last or now >= self._states_at
         if due:
             self._states_at = now + STATES_S
@@ -339,7 +345,7 @@ class Road:
         elif now >= self._save_after and any(monitor.unsaved for monitor in self._monitors.values()):
             self._save()
 
-    def _govern(self, governor: Governor, now: float) -> None:
+    def _govern(self, governor: Regulator, now: float) -> None:
         """Have the monitors work as the budgets let them."""
         change = governor.tick(now)
         if change is not None:
@@ -366,6 +372,8 @@ class Road:
             at = round(time.time(), 6)
             before, silence.alert = silence.alert, advance(silence.alert, SILENCE, level, at)
             kind = happened(before, silence.alert)
+            if kind == "raised":  # nothing comes behind what was passed over
+                events += self._pipeline.flush(monitor.sensor)
             if kind is None or kind == "updated":
                 continue
             events.append(

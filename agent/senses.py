@@ -11,7 +11,8 @@ from agent.governor import Telemetry
 from sensors.base import SensorError
 from sensors.host import Figure, Host
 
-FIGURES: tuple[Figure, ...] = ("temperature", "pressure", "throttled", "power", "battery", "agent")
+FIGURES: tuple[Figure, ...] = ("temperature", "pressure", "throttled", "agent")
+OF_A_BATTERY: tuple[Figure, ...] = ("power", "battery")  # dear on a Raspberry Pi 5: a process each time
 PROCESSOR = ("cpu", "soc", "tj", "pkg", "coretemp", "k10temp")  # in names of the zones that the agent warms
 
 
@@ -23,9 +24,12 @@ class Senses:
         root: Path = Path("/"),
         clock: Callable[[], float] = time.monotonic,
         spent: Callable[[], float] = time.process_time,
+        *,
+        battery: bool = False,
     ) -> None:
-        """`spent()` is the CPU time of the whole agent so far."""
-        self._host = Host(root=str(root), include=FIGURES)
+        """`spent()` is the CPU time of the whole agent so far; `battery`: one is to be watched."""
+        self._host = Host(root=str(root), include=FIGURES + OF_A_BATTERY if battery else FIGURES)
+        self._trips: dict[str, float] = {}
         self._clock, self._spent = clock, spent
         self._names: tuple[str, ...] = ()
         self._at, self._cpu_s, self._monitors_s = 0.0, 0.0, 0.0
@@ -38,12 +42,8 @@ class Senses:
             self._names = ()
         else:
             self._names = tuple(channel.name for channel in self._host.channels)
+        self._trips = self._host.trips()
         self._at, self._cpu_s, self._monitors_s = self._clock(), self._spent(), 0.0
-
-    @property
-    def metered(self) -> bool:
-        """Whether the power of the whole board is measured."""
-        return "power total" in self._names or any(name.startswith("battery power ") for name in self._names)
 
     def look(self, monitors_s: float, overdue_s: float) -> Telemetry:
         """What is known now. `monitors_s` is the CPU time of all monitors so far, `overdue_s` how far they are
@@ -58,21 +58,24 @@ class Senses:
         battery = next(
             (name[8:] for name in found if name.startswith("battery ") and " " not in name[8:]), None
         )
-        draining = battery is not None and found.get(f"discharging {battery}", 1.0) > 0
+        status = None if battery is None else found.get(f"discharging {battery}")
+        draining = None if status is None else status > 0
         board_w = found.get("power total")
         if board_w is None and draining:
             board_w = found.get(f"battery power {battery}")
+        hot = [found[name] >= trip for name, trip in self._trips.items() if name in found]
         return Telemetry(
             time=now,
             agent_cores=agent,
             monitor_cores=monitors,
             overdue_s=overdue_s,
             temperature_c=_hottest(found),
-            throttled=_either(found, "throttled", "frequency capped"),
+            throttled=_throttled(found, hot),
             under_voltage=_either(found, "under-voltage"),
             pressure=found.get("pressure cpu"),
             board_w=board_w,
-            battery_wh=found.get(f"battery energy {battery}") if draining else None,
+            on_battery=draining,
+            battery_wh=found.get(f"battery energy {battery}"),
             battery_full_wh=found.get(f"battery full {battery}"),
             memory_bytes=found.get("agent memory"),
         )
@@ -95,3 +98,9 @@ def _either(found: dict[str, float], *names: str) -> bool | None:
     """Whether one of these is so; None where none is known."""
     known = [found[name] for name in names if name in found]
     return any(value > 0 for value in known) if known else None
+
+
+def _throttled(found: dict[str, float], hot: list[bool]) -> bool | None:
+    """By the firmware's word where there is one, else by the trip points of the thermal zones."""
+    told = _either(found, "throttled", "frequency capped")
+    return (any(hot) if hot else None) if told is None else told

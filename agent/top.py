@@ -85,7 +85,7 @@ def _budgets(governor: Mapping[str, Any], counters: Mapping[str, Any]) -> list[s
     if "battery_s" in given:
         left = governor["battery_left_s"]
         rows.append(
-            f"{'battery':12} {'':{CELLS}} {'on mains' if left is None else DURATION.show(left) + ' to last'}"
+            f"{'battery':12} {'':{CELLS}} {'not on battery' if left is None else DURATION.show(left) + ' to last'}"
         )
     return rows
 
@@ -94,7 +94,7 @@ def _plan(governor: Mapping[str, Any]) -> list[str]:
     windows, looked = governor["windows"], governor["inferences"]
     joules = governor["joules_per_inference"]
     said = [
-        f"setting {governor['dial']} of {governor['most']}"
+        f"setting {governor['setting']} of {governor['settings']}"
         + (f": {governor['reason']}" if governor["reason"] else ""),
         f"{looked:,} inferences for {windows:,} windows: {governor['saved']:,} saved"
         + (f"; {1000 * joules:.2g} mJ each, {governor['power']}" if joules else ""),
@@ -102,9 +102,9 @@ def _plan(governor: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _monitors(monitors: Mapping[str, Any], governor: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _monitors(monitors: Mapping[str, Any], governor: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("MONITOR", "HEALTH", "LEVEL", "ALERT", "DELAY, 1 H", "HOW IT LOOKS")]
-    delays, most = governor.get("delay_s", {}), governor.get("max_delay_s", {})
+    delays, most = (governor.get(key, {}) for key in ("delay_s", "max_delay_s")) if governor else ({}, {})
     order = sorted(monitors.items(), key=lambda item: (WORST_FIRST.index(item[1]["health"]), item[0]))
     for name, monitor in order:
         level = "-" if monitor["level"] is None else f"{monitor['level']:.2f}"

@@ -41,8 +41,8 @@ def command(seconds: float) -> int:
     if not busy_w > idle_w > 0:
         print(f"tocsin: {busy_w:g} W busy and {idle_w:g} W at rest cannot be: try again", file=sys.stderr)
         return 1
+    print(f"at rest {idle_w:.3g} W, with one core busy {busy_w:.3g} W; in the configuration:")
     print("budgets:")
-    print(f"  idle_power: {idle_w:.3g} W")
     print(f"  core_power: {busy_w - idle_w:.3g} W")
     return 0
 

@@ -197,6 +197,12 @@ class Witness:
             if not heard.jobs:
                 self._take(self._heard.pop(0))
 
+    def skip(self, levels: int) -> None:
+        """So many levels that nobody made, for nobody looked: time goes on for what waits for what comes after."""
+        while self._open and self._open[0].due <= self._judged + levels:
+            self._close(1)
+        self._judged += levels
+
     def _judged_now(self) -> _Heard:
         """The reading that the next job was made of; those before it gave none."""
         while not self._heard[0].jobs:

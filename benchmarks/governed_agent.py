@@ -14,13 +14,13 @@ import numpy as np
 
 from agent.alerts import Event, State
 from agent.assemble import make_monitor
-from agent.governed import work_of
-from agent.governing import Governor
 from agent.governor import Conversion, Limits, Telemetry
 from agent.inbox import Inbox
 from agent.ladders import Costs
 from agent.monitor import Monitor
 from agent.pipeline import Pipeline
+from agent.regulator import Regulator
+from agent.work import work_of
 from benchmarks.governed_board import Script, SimulatedBoard
 from benchmarks.governed_streams import HOUR_S, START, Anomaly, Remembered, Stream
 from models.cascade import Looks, Seen
@@ -114,7 +114,7 @@ class Agent:
         )
         self.limits = limits
         conversion = Conversion(self.board.board.core_w, self.board.board.rise_c)
-        self.governor = Governor(limits, conversion, self, self.inbox)
+        self.governor = Regulator(limits, conversion, self, self.inbox)
         for stream in streams:
             self._add(stream, costs[stream.name])
 

@@ -10,7 +10,7 @@ from agent.boards import BOARDS, Board
 from agent.governor import Telemetry
 
 HOUR_S = 3600.0
-PI_4 = next(board for board in BOARDS if board.name == "Raspberry Pi 4")
+PI_4 = BOARDS["pi-4"]
 CORES = 4
 # Minutes from a step of load to its end: the time constant of a bare board in still air, as thermal tests of the
 # Raspberry Pi 4 show it (raspberrypi.com, "Thermal testing Raspberry Pi 4", 2019: some five minutes to throttle).

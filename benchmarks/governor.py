@@ -15,12 +15,12 @@ import numpy as np
 from agent.alerts import Plan
 from agent.assemble import make_monitor, shape_of
 from agent.costs import touchstone
-from agent.governed import work_of
 from agent.governor import DECIDE_S, Conversion, Limits, Plans, Telemetry, decide, served
 from agent.ladders import Costs, Menu, Work, ladder
 from agent.pipeline import Pipeline
 from agent.progress import Progress
 from agent.senses import Senses
+from agent.work import work_of
 from benchmarks.drawing import Bar, bars
 from benchmarks.governed_agent import BASE_CORES, Agent, Policy
 from benchmarks.governed_board import SCRIPTS, Script
@@ -135,7 +135,7 @@ def hears(stream: Stream, memory: Remembered) -> dict[str, float]:
             means, rows = sentinel.hear(windows), monitor.features.extract(windows)
             if not monitor.armed or not len(means):
                 continue
-            score, glanced = sentinel.scores(means[-1:])[0], head.glance(rows[-1])
+            distance, glanced = sentinel.distances(means[-1:])[0], head.glance(rows[-1])
             if monitor.level < RESTLESS:
                 sentinel.teach(means[-1])
                 first.append(glanced)
@@ -143,7 +143,7 @@ def hears(stream: Stream, memory: Remembered) -> dict[str, float]:
                     passes.begin(np.array(first))
             if inside >= 0:
                 heard["model"] |= {inside} if monitor.alert.raised else set()
-                heard["sentinel"] |= {inside} if score > 1 else set()
+                heard["sentinel"] |= {inside} if sentinel.ready and sentinel.stirs(distance) else set()
                 heard["lite"] |= {inside} if glanced > passes.value else set()
     of = heard["model"]
     return {name: len(heard[name] & of) / max(1, len(of)) for name in ("sentinel", "lite")}

@@ -113,10 +113,20 @@ class Cascade:
 
     def hear(self, windows: Windows) -> list[Seen]:
         """The windows that the model is asked about, with their features."""
+        last = list[Seen]()
         if windows.fresh:
+            last = self.flush()
             self._kept.clear()
             self._rows.clear()
-            self._fresh, self._awake = True, self._span
+            self._fresh, self._awake, self._looked_at = True, self._span, 0.0
+        return last + self._hear(windows)
+
+    def flush(self) -> list[Seen]:
+        """A look at the newest windows, where they were not looked at and nothing goes on behind them: before a gap, at
+        an end."""
+        return [self._look()] if self._kept and self._kept[-1].number > self._looked else []
+
+    def _hear(self, windows: Windows) -> list[Seen]:
         means = self._sentinel.hear(windows)
         self.looks.windows += len(windows.times)
         if self.gaze.every <= 1 or not self.taught:
@@ -161,26 +171,26 @@ class Cascade:
 
     def _some(self, windows: Windows, means: Array) -> list[Seen]:
         seen: list[Seen] = []
-        scores = self._sentinel.scores(means)
+        distances = self._sentinel.distances(means)
         settled = len(windows.times) - len(means)
         stacked = windows.stacked()
         for i, time in enumerate(windows.times):
             self._number += 1
             self._kept.append(_Kept(self._number, time, stacked[i].copy(), []))
-            score = scores[i - settled] if i >= settled else 0.0
-            if self._wanted(score):
+            distance = distances[i - settled] if i >= settled else 0.0
+            if self._wanted(distance):
                 seen.append(self._look())
-                self._after(means[i - settled] if i >= settled else None, score)
-            elif score <= 1.0:
-                self._sentinel.calm(score)
+                self._after(means[i - settled] if i >= settled else None, distance)
+            elif not self._sentinel.stirs(distance):
+                self._sentinel.calm(distance)
         return seen
 
-    def _wanted(self, score: float) -> bool:
+    def _wanted(self, distance: float) -> bool:
         """Whether the whole model is to look at what is newest."""
         since = self._number - self._looked
         if self._awake or since >= self.gaze.every:
             return True
-        stirred = score > 1.0 and not self._raised
+        stirred = self._sentinel.stirs(distance) and not self._raised
         self.looks.stirs += stirred
         if not stirred and not (self.gaze.lite and since % self.gaze.lite == 0):
             return False
@@ -190,7 +200,7 @@ class Cascade:
         if glanced > self._passes.value:
             return True
         if stirred:
-            self._sentinel.calm(score)
+            self._sentinel.calm(distance)
         return False
 
     def _look(self) -> Seen:
@@ -203,19 +213,19 @@ class Cascade:
         fresh, self._fresh = self._fresh, False
         return Seen([kept.time for kept in pending], np.stack(rows), fresh, 0 if fresh else skipped)
 
-    def _after(self, mean: Array | None, score: float) -> None:
+    def _after(self, mean: Array | None, distance: float) -> None:
         """Go on looking, or sleep."""
         if not self._normal():
-            self._keep_vigil(mean, score)
+            self._keep_vigil(mean, distance)
             return
         self._vigil, self._patience = 0, min(VIGIL, FORGIVEN * self._patience)
         if self._awake:
             self._awake -= 1
-        self._sentinel.calm(score)
+        self._sentinel.calm(distance)
         if mean is not None:
             self._teach(mean)
 
-    def _keep_vigil(self, mean: Array | None, score: float) -> None:
+    def _keep_vigil(self, mean: Array | None, distance: float) -> None:
         """Look at the next windows too; but a machine that stays nearly strange, and raises no alert, is not watched
         for ever: then the sentinel gets used to it, and planned looks do."""
         self._vigil += 1
@@ -223,7 +233,7 @@ class Cascade:
         level = self._level()
         if self._vigil >= self._patience and not self._raised and level is not None and level < 1.0:
             self._awake = self._vigil = 0
-            self._sentinel.calm(score)
+            self._sentinel.calm(distance)
             if mean is not None:
                 self._sentinel.teach(mean)
             self._patience = max(1.0, self._patience / 2)

@@ -103,7 +103,7 @@ class Drift:
 
     def skip(self, rows: int) -> None:
         """So many rows of the stream were not looked at: time goes on, but a block ends with a row that was."""
-        passed = min(rows, self.left - 1)
+        passed = max(0, min(rows, self.left - 1))
         self.left -= passed
         self._passed += passed
 

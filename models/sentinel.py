@@ -70,12 +70,16 @@ class Sentinel:
         """`(m, figures)` of the newest m windows: means of their figures. Fewer than the windows after a gap."""
         return self._smoother.push(figures(windows), windows.fresh)[1]
 
-    def scores(self, means: Array) -> list[float]:
-        """How unlike normal; 1 is where it stirs, and 0 while it has not learned."""
+    def distances(self, means: Array) -> list[float]:
+        """How unlike normal; 0 while it has not learned."""
         if self._lesson is not None:
             return [0.0] * len(means)
-        distances: list[float] = (self._distances(means) / self.edge.value).tolist()
+        distances: list[float] = self._distances(means).tolist()
         return distances
+
+    def stirs(self, distance: float) -> bool:
+        """Whether it would have the model look."""
+        return distance > self.edge.value
 
     def teach(self, mean: Array) -> None:
         """The means `(figures,)` of a window that the model called normal."""
@@ -92,9 +96,9 @@ class Sentinel:
         if self._taught % RENEWED == 0:
             self._renew()
 
-    def calm(self, score: float) -> None:
-        """A window of this score was normal, whoever says so: the edge follows."""
-        self.edge.follow(score * self.edge.value)
+    def calm(self, distance: float) -> None:
+        """A window so far from normal was normal, whoever says so: the edge follows."""
+        self.edge.follow(distance)
 
     def _learn(self, rows: Doubles) -> None:
         self._mean = rows.mean(axis=0)

@@ -103,6 +103,10 @@ class Vibration:
         lines: Doubles = np.stack([each.lines for each in heard]).astype(np.float64).mean(axis=0)
         return naming.name(lines, self._envelope.step_hz, self._bearing, shaft_hz)
 
+    def forget_all(self) -> None:
+        """Keep nothing of what was heard: it was no machine."""
+        self._heard.clear()
+
     def forget(self) -> None:
         """Keep of what was heard only what can still be asked for: nothing is asked of the past any more."""
         while len(self._heard) > self._remembered:

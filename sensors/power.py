@@ -15,7 +15,7 @@ from sensors.kernel_files import UNKNOWN, added, by_number, number, product, rea
 
 Source = tuple[Channel, Callable[[], float]]
 
-TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN")  # a Jetson's whole input, where it is measured
+TOTAL_RAILS = ("VDD_IN", "POM_5V_IN", "VIN", "ina238")  # a Jetson's whole input, where it is measured
 AGX_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")  # AGX Orin: these three make up the whole
 VCGENCMD = ("usr/bin/vcgencmd", "opt/vc/bin/vcgencmd")
 PMIC_MODEL = "Raspberry Pi 5"  # the only one with a meter for each rail

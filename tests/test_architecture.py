@@ -20,14 +20,15 @@ HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3",
 ROOT_MODULES = "cli daemon road assemble"
 COMMANDS = "offline explaining recordings checking teaching bench measure weight status starter top demo.show"
 SENSING = "record watch doctor doctor_rights doctor_broker"
-READING = "cross_checks config_schema reference state_plans governed"
+READING = "cross_checks config_schema reference state_plans work"
 CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {SENSING} {READING}".split()}
 PURE = (
     "agent.account",
     "agent.alerts",
     "agent.evidence",
-    "agent.governing",
+    "agent.regulator",
     "agent.governor",
+    "agent.regulator",
     "agent.ladders",
     "agent.ids",
     "agent.judge",

@@ -441,3 +441,33 @@ def test_the_configuration_costs_no_heavy_import() -> None:
     code = f"import sys, agent.config; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("key", "value"), [("max_delay", "1 min"), ("priority", "high")])
+def test_what_only_the_governor_reads_needs_budgets(key: str, value: str) -> None:
+    text = f"sensors: {{a: {{driver: synthetic}}}}\nmonitors: {{m: {{sensor: a, {key}: {value}}}}}\n"
+    with pytest.raises(
+        ConfigError, match=rf"monitors\.m\.{key}: is for the governor, and there are no budgets"
+    ):
+        load_text(text)
+    assert load_text("budgets: true\n" + text).budgets is not None
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ("cpu: 10", "has no unit"),
+        ("cpu: 0.05%", "is too small: at least 0.1 %"),
+        ("power: 5 V", "is not a power"),
+        ("temperature: 350 K", "is not a temperature"),
+        ("temperature: 10 °C", "is too small: at least 20 °C"),
+        ("battery: 5 min", "is too small: at least 10 min"),
+        ("memory: 1 MB", "is too small: at least 20 MB"),
+        ("board: pi4", "did you mean pi-4"),
+        ("heat: 70", "is not a setting"),
+    ],
+)
+def test_a_wrong_budget_is_told_with_what_would_be_right(budget: str, message: str) -> None:
+    text = f"budgets: {{{budget}}}\nsensors: {{a: {{driver: synthetic}}}}\nmonitors: {{m: {{sensor: a}}}}\n"
+    with pytest.raises(ConfigError, match=message):
+        load_text(text)

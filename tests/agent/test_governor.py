@@ -67,6 +67,7 @@ class World:
             overdue_s=self.backlog,
             temperature_c=self.heat_c,
             board_w=board_w,
+            on_battery=self.wh is not None,
             battery_wh=self.wh,
             battery_full_wh=self.full_wh,
         )
@@ -301,3 +302,70 @@ def test_the_change_is_said_in_words(monitors: int) -> None:
     assert told.startswith("another plan: cpu: too much; about ")
     assert "looks every" in told
     assert ("253 more" in told) == (monitors == 256)
+
+
+def test_after_any_trouble_everything_comes_back() -> None:
+    """Also where monitors rest that cost more than twice what is left."""
+    heavy = ladder(
+        "heavy",
+        Work(Plan(0.5), 0.1, 5, True, 60.0, "low"),
+        Costs(*(50 * c for c in (60e-6, 25e-6, 570e-6, 60e-6, 12e-6))),
+    )
+    light = [
+        ladder(f"t{i}", Work(Plan(1.0), 1.0, 1, False, 60.0), Costs(45e-6, 1.5e-6, 0, 0)) for i in range(3)
+    ]
+    for ladders in ([heavy], [heavy, *light], [*menu(16).ladders]):
+        world = World(Menu(ladders), Limits(cores=2.0))
+        world.telemetry = {"overdue_s": 9.0}
+        world.run(0.2)
+        assert world.plans.dial < 0
+        assert any("rest" in words for words in world.plans.broken)
+        world.telemetry = {}
+        world.run(24.0)
+        assert world.plans.dial == world.menu.highest, len(ladders)
+
+
+def test_trouble_before_there_is_a_monitor_takes_nothing_back() -> None:
+    world = World(Menu([]), Limits(cores=0.5))
+    world.telemetry = {"under_voltage": True, "pressure": 90.0}
+    world.run(0.05)
+    world.telemetry = {}
+    world.menu = menu()
+    world.plans = served(world.plans, world.menu, world.limits, BOARD, world.time)
+    assert world.plans.dial > 0
+
+
+def test_another_trouble_does_not_wake_monitors_that_rest() -> None:
+    world = World(menu(64, slower=40.0), Limits(cores=4.0))
+    world.capacity = 0.5 * world.menu.cost(0)
+    world.run(0.2)
+    resting = world.plans.dial
+    assert resting < 0
+    world.telemetry = {"pressure": 90.0}
+    world.run(0.05)
+    assert world.plans.dial <= resting
+
+
+def test_a_burst_that_is_not_the_monitors_does_not_make_them_dearer() -> None:
+    world = World(menu(), Limits(cores=0.2)).run(0.5)
+    dial, scale = world.plans.dial, world.plans.scale
+    world.telemetry = {"agent_cores": 1.0}  # the monitors' share stays as it was
+    world.step()
+    world.telemetry = {}
+    world.run(0.1)
+    assert world.plans.scale == pytest.approx(scale, rel=0.2)
+    assert world.plans.dial >= 0.5 * dial
+
+
+def test_a_battery_that_cannot_be_read_once_still_lasts_as_long() -> None:
+    world = World(menu(), Limits(battery_s=15 * 3600.0))
+    world.wh = world.full_wh
+    world.run(1.0)
+    until = world.plans.empty_at
+    assert until is not None
+    world.telemetry = {"battery_wh": None, "on_battery": None}
+    world.step()
+    assert world.plans.empty_at == until
+    world.telemetry = {"on_battery": False}
+    world.step()
+    assert world.plans.empty_at is None

@@ -22,8 +22,8 @@ ANSWER: dict[str, Any] = {
             "battery_left_s": 1800,
             "binding": "cpu",
             "reason": "there is room again",
-            "dial": 8,
-            "most": 12,
+            "setting": 8,
+            "settings": 12,
             "windows": 1000,
             "inferences": 250,
             "saved": 750,
@@ -71,7 +71,7 @@ def test_what_is_saved_and_how_each_monitor_looks_is_said() -> None:
 
 
 def test_without_budgets_the_use_is_shown_all_the_same() -> None:
-    answer = {**ANSWER, "agent": {**ANSWER["agent"], "governor": {}}}
+    answer = {**ANSWER, "agent": {**ANSWER["agent"], "governor": None}}
     shown = "\n".join(top.lines(answer))
     assert "1.00% of a core, 92 MB; no budgets are set" in shown
 

@@ -45,4 +45,4 @@ def test_it_asks_for_what_the_meter_shows_and_prints_what_to_write(busy: str, co
         assert command.wait(20.0) == code
     os.close(ours)
     assert "'none' is not a number of watts" in heard
-    assert ("idle_power: 2.9 W" in heard) == (code == 0)
+    assert ("at rest 2.9 W" in heard) == (code == 0)

@@ -161,7 +161,8 @@ def test_after_a_gap_the_model_looks_again_soon() -> None:
     trial.cascade.gaze = Gaze(500)
     trial.push(20)
     trial.gap()
-    seen = trial.push(SPAN + 2)
+    before, *seen = trial.push(SPAN + 2)
+    assert not before.fresh, "first at what was passed over before the gap"
     assert seen[0].fresh
     assert len(times(seen)) >= SPAN
 
@@ -201,9 +202,9 @@ def test_the_sentinel_stirs_for_nothing_in_about_a_hundredth_of_normal() -> None
     stirred = 0
     for _ in range(20_000):
         mean = random.standard_normal((1, 3)).astype(np.float32)
-        (score,) = sentinel.scores(mean)
-        stirred += score > 1
-        sentinel.calm(score)
+        (distance,) = sentinel.distances(mean)
+        stirred += sentinel.stirs(distance)
+        sentinel.calm(distance)
     assert 0.005 < stirred / 20_000 < 0.02
 
 
@@ -242,3 +243,30 @@ def test_a_machine_that_stays_nearly_strange_is_not_watched_for_ever() -> None:
     assert trial.features.made - made < 0.5 * 2000
     seen = times(trial.push(20, loud=1.6))
     assert len(seen) >= 10, "worse than it was"
+
+
+def test_every_window_is_near_a_look_or_an_end() -> None:
+    trial = Trial()
+    trial.push(TAUGHT)
+    trial.cascade.gaze = Gaze(40)
+    looked: list[float] = []
+    for _ in range(20):
+        looked += times(trial.push(30))
+        trial.gap()
+    newest = 1000.0 + trial._rows / RATE - 10 * HOP / RATE
+    looked += times(trial.cascade.flush())
+    assert looked[-1] == pytest.approx(newest, abs=2 * HOP / RATE)
+    assert trial.cascade.flush() == []
+    gaps = np.diff(looked)
+    assert gaps.max() <= (40 + 11) * HOP / RATE
+
+
+def test_a_gap_in_the_samples_is_no_delay_of_ours() -> None:
+    trial = Trial()
+    trial.push(TAUGHT)
+    trial.cascade.gaze, trial.cascade.longest_s = Gaze(20), 0.0
+    for _ in range(5):
+        trial.push(50)
+        for _ in range(100):
+            trial.gap()
+    assert trial.cascade.longest_s <= 20 * HOP / RATE + 1e-6

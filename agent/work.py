@@ -7,36 +7,37 @@ from pathlib import Path
 
 from agent import costs
 from agent.assemble import shape_of
-from agent.boards import Board, detect, known
+from agent.boards import BOARDS, Board, detect
 from agent.budgets_config import BudgetsConfig
 from agent.detectors import DETECTORS
-from agent.governing import Governor
 from agent.governor import Conversion, Limits
 from agent.inbox import TAKE_BYTES, Inbox
 from agent.ladders import Costs, Work, default_delay_s
 from agent.monitor import Monitor
 from agent.monitor_config import MonitorConfig
+from agent.regulator import Regulator
 from agent.senses import Senses
 from models.bundle import shipped
 from models.smoothed import SmoothedHead
+from models.vibration import Vibration
 from sensors.base import Sensor
 
 FLOAT_BYTES = 4
 
 
-def make_governor(budgets: BudgetsConfig, inbox: Inbox) -> Governor:
+def make_regulator(budgets: BudgetsConfig, inbox: Inbox) -> Regulator:
     """For these budgets, on this board."""
     board = board_of(budgets)
-    senses = Senses()
+    senses = Senses(battery=budgets.battery_s is not None)
     senses.open()
-    return Governor(
+    return Regulator(
         limits_of(budgets), Conversion(budgets.core_power_w or board.core_w, board.rise_c), senses, inbox
     )
 
 
 def board_of(budgets: BudgetsConfig, root: Path = Path("/")) -> Board:
     """Whose power and heat are reckoned with."""
-    return known(budgets.board) or detect(root)
+    return BOARDS.get(budgets.board) or detect(root)
 
 
 def limits_of(budgets: BudgetsConfig) -> Limits:
@@ -74,6 +75,8 @@ def work_of(config: MonitorConfig, sensor: Sensor, monitor: Monitor) -> tuple[Wo
         shape.hop,
         cascaded=vibration,
     )
+    if isinstance(monitor.features, Vibration):
+        monitor.features.forget_all()  # that was noise
     return work, found
 
 

@@ -1,17 +1,20 @@
 """The governor at work: looks at board and agent every few seconds, decides, and has monitors and inbox obey. Lives in
-the pipeline's thread."""
+the pipeline's thread; others may look at `figures` and `problems`, which are never changed, only replaced."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent.governor import DECIDE_S, Change, Conversion, Limits, Plans, Telemetry, decide, served
 from agent.ladders import Costs, Ladder, Menu, Point, Work, changed, ladder
 from agent.monitor import Monitor
+from agent.payloads import Governor
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
+MOST_NAMED = 3
 
 
 class Sense(Protocol):
@@ -35,6 +38,7 @@ class Charge:
     monitor: Monitor
     work: Work
     costs: Costs
+    ladder: Ladder
     able: tuple[bool, bool] = (False, False)  # to wait for what is gathered, to look at some windows only
     delays: deque[tuple[float, float]] = field(default_factory=deque)  # of each minute, with its time
     windows: int = 0  # at the latest look
@@ -44,20 +48,17 @@ class Charge:
         """The longest that a sample waited for the whole model in the last hour."""
         return max((delay_s for _, delay_s in self.delays), default=0.0)
 
-    @property
-    def ladder(self) -> Ladder:
-        """What it can do by now: nothing but look at everything at once while it learns."""
-        gathers, skips = self.able
-        work = replace(self.work, cascaded=skips)
-        if not gathers:
-            work = replace(work, most_gathered_s=0.0)
-        return ladder(self.monitor.name, work, self.costs)
-
-    def look(self) -> tuple[bool, bool]:
-        """What it is able to now. A machine with several operating states is followed without a break."""
-        monitor = self.monitor
-        cascade = monitor.cascade
-        return monitor.armed, cascade is not None and cascade.taught and monitor.sole and monitor.armed
+    def grow(self) -> bool:
+        """Whether it is able to other things than before: nothing but look at everything at once while it learns. A
+        machine with several operating states is followed without a break."""
+        monitor, cascade = self.monitor, self.monitor.cascade
+        skips = cascade is not None and cascade.taught and monitor.sole
+        able = monitor.armed, monitor.armed and skips
+        if able == self.able:
+            return False
+        self.able = able
+        self.ladder = climb(monitor.name, self.work, self.costs, *able)
+        return True
 
     def note(self, now: float, waited_s: float) -> None:
         """How long its samples have waited since the latest look."""
@@ -78,7 +79,13 @@ class Charge:
             self.delays.append((now, delay_s))
 
 
-class Governor:
+def climb(monitor: str, work: Work, costs: Costs, gathers: bool, skips: bool) -> Ladder:
+    """The ladder of a monitor that is able to so much."""
+    most_s = work.most_gathered_s if gathers else 0.0
+    return ladder(monitor, replace(work, cascaded=skips, most_gathered_s=most_s), costs)
+
+
+class Regulator:
     """Keeps what it was given; says what it does and what it costs."""
 
     def __init__(self, limits: Limits, board: Conversion, sense: Sense, source: Source) -> None:
@@ -87,15 +94,20 @@ class Governor:
         self.charges: dict[str, Charge] = {}
         self.plans = Plans(Menu([]))
         self.points: dict[str, Point] = {}
+        self._told: dict[str, Point] = {}  # what others know of
         self.latest: Telemetry | None = None
         self.monitors_s = 0.0  # CPU time of all monitors so far
         self._decide_at = -1e300
         self._joules = 0.0
+        self._reason = ""
         self.changes = 0
+        self.figures, self.problems = self._figures(), tuple[str, ...]()
 
     def add(self, monitor: Monitor, work: Work, costs: Costs, now: float) -> None:
-        """Take a monitor into care; until it has learned it looks at everything."""
-        self.charges[monitor.name] = Charge(monitor, work, costs)
+        """Take a monitor into care."""
+        found = climb(monitor.name, work, costs, False, False)
+        self.charges[monitor.name] = Charge(monitor, work, costs, found)
+        self._told[monitor.name] = found.points[-1]
         self._serve(now)
 
     def spend(self, cpu_s: float) -> None:
@@ -107,7 +119,6 @@ class Governor:
         if now < self._decide_at:
             return None
         self._decide_at = now + DECIDE_S
-        before = self.points
         reason = self._look_around(now)
         self.latest = self._sense.look(self.monitors_s, self._source.overdue_s())
         if self.latest.agent_cores is not None and self.latest.time > self.plans.time > -1e299:
@@ -123,88 +134,91 @@ class Governor:
             reason = plans.reason
         self.plans = plans
         self._obey()
-        told = changed(before, self.points)
-        if not told:
-            return None
-        self.changes += 1
-        return Change(reason or "costs were measured", told, plans)
+        told = changed(self._told, self.points)
+        if told:
+            self._told, self._reason = dict(self.points), reason or "monitors came"
+            self.changes += 1
+        self.problems = (*plans.broken, *self._late())
+        self.figures = self._figures()
+        return Change(self._reason, told, plans) if told else None
 
     def _look_around(self, now: float) -> str:
         """Whether monitors are able to more than before; the reason, where any is."""
-        grown = []
-        for each in self.charges.values():
-            able = each.look()
-            if able != each.able:
-                each.able = able
-                grown.append(each.monitor.name)
+        grown = [name for name, each in self.charges.items() if each.grow()]
         if not grown:
             return ""
         self._serve(now)
-        return f"learned: {', '.join(grown[:3])}{', ...' if len(grown) > 3 else ''}"
+        return f"learned: {', '.join(grown[:MOST_NAMED])}{', ...' if len(grown) > MOST_NAMED else ''}"
 
     def _serve(self, now: float) -> None:
         """A menu of what all of them can do now."""
-        ladders = [each.ladder for each in self.charges.values()]
-        self.plans = served(self.plans, Menu(ladders), self.limits, self.board, now)
+        menu = Menu([each.ladder for each in self.charges.values()])
+        self.plans = served(self.plans, menu, self.limits, self.board, now)
         self._obey()
 
     def _obey(self) -> None:
-        points = self.plans.menu.points(self.plans.dial)
+        points = self._together(self.plans.menu.points(self.plans.dial))
         for name, plan in changed(self.points, points).items():
-            self.charges[name].monitor.obey(plan)
-        if points != self.points:
-            gathers: dict[str, float] = {}
-            for name, point in points.items():
-                sensor = self.charges[name].monitor.sensor
-                gathers[sensor] = min(gathers.get(sensor, point.plan.gather_s), point.plan.gather_s)
-            for sensor, gather_s in gathers.items():
-                self._source.gather(sensor, gather_s)
+            monitor = self.charges[name].monitor
+            monitor.obey(plan)
+            self._source.gather(monitor.sensor, plan.gather_s)
         self.points = points
+
+    def _together(self, points: Mapping[str, Point]) -> dict[str, Point]:
+        """What is gathered is gathered for all monitors of a sensor: as long as the most impatient of them waits."""
+        gathers: dict[str, float] = {}
+        for name, point in points.items():
+            sensor = self.charges[name].monitor.sensor
+            gathers[sensor] = min(gathers.get(sensor, point.plan.gather_s), point.plan.gather_s)
+        found = dict[str, Point]()
+        for name, point in points.items():
+            gather_s = gathers[self.charges[name].monitor.sensor]
+            found[name] = (
+                point
+                if point.plan.gather_s == gather_s
+                else point._replace(plan=replace(point.plan, gather_s=gather_s))
+            )
+        return found
 
     # What others see.
 
-    @property
-    def figures(self) -> dict[str, object]:
-        """For the agent's state."""
+    def _late(self) -> list[str]:
+        """Monitors whose samples have waited for too long."""
+        return [
+            f"monitor {name}: a sample has waited {each.delay_s:.3g} s, {each.work.max_delay_s:g} s is its max_delay"
+            for name, each in self.charges.items()
+            if each.delay_s > each.work.max_delay_s
+        ]
+
+    def _figures(self) -> Governor:
         plans, now = self.plans, self.latest
         looks = [each.monitor.cascade.looks for each in self.charges.values() if each.monitor.cascade]
         windows = sum(each.monitor.windows for each in self.charges.values())
         looked = windows - sum(each.windows - each.extracted for each in looks)
-        used = plans.used or 0.0
-        power_w = used * self.board.core_w
-        found: dict[str, object] = {
-            "budgets": {
-                name: value for name in Limits.__slots__ if (value := getattr(self.limits, name)) is not None
-            },
-            "cores": round(used, 5),
-            "allowed_cores": round(plans.allowed, 5) if plans.allowed < 1e9 else None,
-            "power_w": round(power_w, 4),
-            "power": "reckoned from processor time",
-            "temperature_c": None if now is None else now.temperature_c,
-            "battery_left_s": None if plans.empty_at is None else round(plans.empty_at - plans.time),
-            "binding": plans.binding,
-            "reason": plans.reason,
-            "dial": plans.dial,
-            "least": plans.menu.lowest,
-            "most": plans.menu.highest,
-            "windows": windows,
-            "inferences": looked,
-            "saved": windows - looked,
-            "joules_per_inference": round(self._joules / looked, 6) if looked else None,
-            "weights_bytes_per_s": round(sum(point.moved for point in self.points.values())),
-            "changes": self.changes,
-            "delay_s": {name: round(each.delay_s, 2) for name, each in self.charges.items()},
-            "max_delay_s": {name: each.work.max_delay_s for name, each in self.charges.items()},
-        }
-        return found
+        given = {name: getattr(self.limits, name) for name in Limits.__slots__}
+        return Governor(
+            budgets={name: value for name, value in given.items() if value is not None},
+            cores=None if plans.used is None else round(plans.used, 5),
+            allowed_cores=round(plans.allowed, 5) if plans.allowed < 1e9 else None,
+            power_w=None if plans.used is None else round(plans.used * self.board.core_w, 4),
+            temperature_c=None if now is None else now.temperature_c,
+            battery_left_s=None if plans.empty_at is None else round(plans.empty_at - plans.time),
+            binding=plans.binding,
+            reason=self._reason,
+            setting=plans.dial,
+            settings=plans.menu.highest,
+            windows=windows,
+            inferences=looked,
+            saved=windows - looked,
+            joules_per_inference=round(self._joules / looked, 6) if looked else None,
+            weights_bytes_per_s=round(sum(point.moved for point in self.points.values())),
+            changes=self.changes,
+            delay_s={name: round(each.delay_s, 2) for name, each in self.charges.items()},
+            max_delay_s={name: each.work.max_delay_s for name, each in self.charges.items()},
+        )
 
     @property
     def short_of_memory(self) -> bool:
         """Whether the agent takes more than its budget of it."""
         limit, now = self.limits.memory_bytes, self.latest
         return limit is not None and now is not None and (now.memory_bytes or 0.0) > limit
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Budgets that cannot be kept."""
-        return self.plans.broken

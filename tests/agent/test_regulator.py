@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.alerts import Event
 from agent.assemble import make_monitor, make_sensor
 from agent.config import Config, load_text
-from agent.governed import board_of, limits_of, work_of
-from agent.governing import Governor
 from agent.governor import DECIDE_S, Change, Conversion
 from agent.inbox import Inbox
 from agent.monitor import Monitor
+from agent.payloads import Governor
 from agent.pipeline import Pipeline
+from agent.regulator import Regulator
 from agent.senses import Senses
-from tests.boards import PI_4, PI_5, make
+from agent.work import board_of, limits_of, work_of
+from tests.boards import BATTERY, LAPTOP, ORIN_NANO, PI_4, PI_5, make
 
 CONFIG = """
 device: workshop
@@ -41,15 +43,18 @@ monitors:
 class Trial:
     """An agent without threads on a board that takes `slower` times as long."""
 
-    def __init__(self, root: Path, budgets: str, *, governed: bool = True, slower: float = 1.0) -> None:
-        self.config: Config = load_text(CONFIG.format(budgets=budgets))
+    def __init__(
+        self, root: Path, budgets: str, *, governed: bool = True, slower: float = 1.0, text: str = CONFIG
+    ) -> None:
+        self.config: Config = load_text(text.format(budgets=budgets) if "{{" in text else text)
         assert self.config.budgets is not None
         self.now, self.spent, self.slower = 1000.0, 0.0, slower
         self.inbox = Inbox(lambda: self.now)
-        self.senses = Senses(root, lambda: self.now, lambda: self.spent)
+        battery = self.config.budgets.battery_s is not None
+        self.senses = Senses(root, lambda: self.now, lambda: self.spent, battery=battery)
         self.senses.open()
         board = board_of(self.config.budgets, root)
-        self.governor = Governor(
+        self.governor = Regulator(
             limits_of(self.config.budgets), Conversion(board.core_w, board.rise_c), self.senses, self.inbox
         )
         self.monitors: dict[str, Monitor] = {}
@@ -57,13 +62,15 @@ class Trial:
         self.events: list[Event] = []
         self.changes: list[Change] = []
         self.sensors = {name: make_sensor(sensor) for name, sensor in self.config.sensors.items()}
-        for name, sensor in self.sensors.items():
+        for sensor in self.sensors.values():
             sensor.open()
-            monitor = make_monitor(self.config.monitors[name], sensor, governed=governed)
+        for name, entry in self.config.monitors.items():
+            sensor = self.sensors[entry.sensor]
+            monitor = make_monitor(entry, sensor, governed=governed)
             self.pipeline.add(monitor)
             self.monitors[name] = monitor
             if governed:
-                self.governor.add(monitor, *work_of(self.config.monitors[name], sensor, monitor), self.now)
+                self.governor.add(monitor, *work_of(entry, sensor, monitor), self.now)
 
     def run(self, seconds: float) -> None:
         """So much of the sensors' time."""
@@ -143,16 +150,13 @@ def test_the_figures_add_up(root: Path) -> None:
     trial = Trial(root, "{cpu: 2%, memory: 30 MB}")
     trial.run(300)
     found = trial.governor.figures
-    assert found["budgets"] == {"cores": 0.02, "memory_bytes": 30_000_000}
-    windows, looked, saved = (found[name] for name in ("windows", "inferences", "saved"))
-    assert isinstance(windows, int)
-    assert isinstance(looked, int)
-    assert windows == looked + saved  # type: ignore[operator]
-    assert found["binding"] in ("cpu", "hardware")
-    joules = found["joules_per_inference"]
-    assert isinstance(joules, float)
+    assert found.budgets == {"cores": 0.02, "memory_bytes": 30_000_000}
+    assert found.windows == found.inferences + found.saved
+    assert found.binding in ("cpu", "hardware")
+    assert found.joules_per_inference is not None
     total_j = trial.spent * 1.3  # of a Raspberry Pi 5's core
-    assert joules * looked == pytest.approx(total_j, rel=0.1)
+    assert found.joules_per_inference * found.inferences == pytest.approx(total_j, rel=0.1)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Governor) == found
 
 
 def test_a_sensor_is_gathered_for_its_most_impatient_monitor(root: Path) -> None:
@@ -183,7 +187,7 @@ def test_a_monitor_that_rests_looks_at_nothing_and_comes_back(root: Path) -> Non
 def test_senses_look_at_the_board_they_are_given(root: Path) -> None:
     now = [10.0]
     spent = [1.0]
-    senses = Senses(root, lambda: now[0], lambda: spent[0])
+    senses = Senses(root, lambda: now[0], lambda: spent[0], battery=True)
     senses.open()
     now[0], spent[0] = 15.0, 1.5
     seen = senses.look(0.4, 0.0)
@@ -195,7 +199,6 @@ def test_senses_look_at_the_board_they_are_given(root: Path) -> None:
     assert seen.board_w is not None
     assert seen.board_w > 0.5
     assert seen.battery_wh is None
-    assert senses.metered
     now[0] = 20.0
     assert senses.look(0.4, 0.0).agent_cores == 0.0
 
@@ -206,3 +209,83 @@ def test_a_board_that_shows_nothing_leaves_everything_unknown(tmp_path: Path) ->
     seen = senses.look(0.0, 0.0)
     assert (seen.temperature_c, seen.throttled, seen.board_w, seen.memory_bytes) == (None,) * 4
     assert seen.agent_cores is not None
+
+
+TWO = """
+device: workshop
+budgets: true
+sensors:
+  gauges: {driver: synthetic, output: telemetry, rate_hz: 10, speed: 0, start: 0, duration_s: 600}
+monitors:
+  patient: {sensor: gauges, learn: 40 s, max_delay: 40 s}
+  hasty: {sensor: gauges, learn: 40 s, max_delay: 500 ms}
+"""
+
+
+def test_of_two_monitors_at_one_sensor_the_plans_say_what_is_gathered_for_both(root: Path) -> None:
+    trial = Trial(root, "true", text=TWO)
+    trial.run(200)
+    plans = {name: point.plan for name, point in trial.governor.points.items()}
+    assert plans["patient"].gather_s == plans["hasty"].gather_s < 0.5
+    assert {name: monitor.plan for name, monitor in trial.monitors.items()} == plans
+
+
+def test_each_change_of_plan_is_told_once(root: Path) -> None:
+    trial = Trial(root, "{cpu: 1%}")
+    trial.run(600)
+    known: dict[str, object] = {}
+    for change in trial.changes:
+        assert change.changed
+        assert all(known.get(name) != plan for name, plan in change.changed.items())
+        known |= change.changed
+    assert known == {name: monitor.plan for name, monitor in trial.monitors.items()}
+
+
+def test_a_delay_that_no_plan_can_keep_is_a_problem(root: Path) -> None:
+    text = CONFIG.replace("max_delay: 40 s", "max_delay: 100 ms")
+    trial = Trial(root, "true", text=text)
+    trial.run(60)
+    assert any(words.startswith("monitor motor: a sample has waited") for words in trial.governor.problems)
+
+
+def test_others_see_figures_that_are_replaced_and_never_changed(root: Path) -> None:
+    trial = Trial(root, "true")
+    trial.run(100)
+    before = trial.governor.figures
+    copy = msgspec.json.encode(before)
+    trial.run(50)
+    assert trial.governor.figures is not before
+    assert msgspec.json.encode(before) == copy
+
+
+def test_a_board_without_the_figure_of_a_budget_says_so(tmp_path: Path) -> None:
+    trial = Trial(
+        make(tmp_path, {"proc/stat": "cpu 1 1 1 1 1 1 1 1\n"}), "{temperature: 70 °C, battery: 10 h}"
+    )
+    trial.run(20)
+    assert trial.governor.problems == (
+        "budget cannot be watched: temperature: this board shows none",
+        "budget cannot be watched: battery: this board shows none",
+    )
+
+
+def test_a_processor_above_its_trip_point_is_throttled(tmp_path: Path) -> None:
+    root = make(tmp_path, ORIN_NANO)
+    senses = Senses(root)
+    senses.open()
+    assert senses.look(0.0, 0.0).throttled is False
+    make(root, {"sys/class/thermal/thermal_zone8/temp": "99100\n"})
+    assert senses.look(0.0, 0.0).throttled is True
+
+
+def test_a_battery_is_read_only_where_one_is_to_last(tmp_path: Path) -> None:
+    root = make(tmp_path, LAPTOP)
+    senses = Senses(root)
+    senses.open()
+    assert senses.look(0.0, 0.0).battery_wh is None
+    watched = Senses(root, battery=True)
+    watched.open()
+    seen = watched.look(0.0, 0.0)
+    assert (seen.on_battery, seen.battery_wh, seen.battery_full_wh, seen.board_w) == (True, 40.0, 50.0, 8.0)
+    make(root, {f"{BATTERY}/status": "Unknown\n"})
+    assert watched.look(0.0, 0.0).on_battery is None
