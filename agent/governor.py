@@ -12,7 +12,7 @@ from agent.alerts import Plan
 from agent.ladders import Menu
 
 DECIDE_S = 5.0  # between two decisions
-SMOOTH_S = 20.0  # what was used is averaged over about this long
+SMOOTH_S = 40.0  # what was used is averaged over about this long
 LEARN_S = 60.0  # ... and what a plan costs, measured against reckoned, over this
 WIDEST = 5.0  # times as dear or as cheap as reckoned a plan may turn out to be: more is no property of it
 SETTLED_S = 20.0  # after a change nothing is learned of costs for so long, nor is it judged by what was used

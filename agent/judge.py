@@ -176,14 +176,15 @@ class Judge:
         return self._cut(job)
 
     def skip(self, job: Job) -> None:
-        """What was not looked at before this job's rows. Nothing was raised in it, and nothing could have been: to a
-        budget of false alarms it is time in which none came."""
-        if not job.skipped:
-            return
-        self._grow(self._peaks.quiet(job.skipped))
-        self.rows_to_aim = max(1, self.rows_to_aim - job.skipped)
-        if self._drift is not None:
+        """What was not looked at before this job's rows."""
+        if job.skipped and self._drift is not None:
             self._drift.skip(job.skipped)
+
+    @property
+    def seen_s(self) -> float:
+        """Of normal operation, by which it knows how the machine scores."""
+        tail = self.aim.tail
+        return math.inf if tail is None else tail.seconds + self._seen_rows * self._hop_s
 
     def glance(self, level: Array) -> float | None:
         """What it makes of a mean of rows `(columns,)`, about; None where it cannot say."""
@@ -299,9 +300,13 @@ class Judge:
 
     # The budget of false alarms.
 
-    def watch(self, levels: Sequence[float], top: float) -> None:
+    def watch(self, levels: Sequence[float], top: float, thinned: bool = False) -> None:
         """Go on learning how normal operation scores: its events, in units of the reference edge. `top` is the highest
-        of the levels. Nothing here asks for the alert, which one budget raises and another does not."""
+        of the levels. Nothing here asks for the alert, which one budget raises and another does not. From what is
+        `thinned` nothing is learned: it was looked at because it was strange, or so seldom that events are cut."""
+        if thinned:
+            self._peaks.interrupted()
+            return
         peaks, edge = self._peaks, self.aim.edge
         if top * edge <= peaks.threshold:
             self._grow(peaks.quiet(len(levels)))

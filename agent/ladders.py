@@ -24,6 +24,10 @@ SENTINEL_HEARS, LITE_HEARS = 0.5, 0.8
 WORTH = (
     0.5  # a step that costs a tenth of looking at everything must be worth a twentieth of the delay allowed
 )
+LEARNS = 0.5  # so much more is it worth to look at all of a machine whose normal is not known well yet
+GROWN_S = (
+    3600.0  # of normal, after which it is: an edge learned from minutes went on moving for an hour or two
+)
 NEGLIGIBLE = 2e-5  # cores: a monitor that costs less than this at its dearest has one point
 STIRRED = 0.02  # share of windows that a healthy machine makes the model look at besides
 GATHERED_S = 5.0  # of a vibration, at most: how late the sentinel may be
@@ -54,6 +58,7 @@ class Work:
     priority: Priority = "normal"
     most_gathered_s: float = float("inf")  # of stream that fits where it is gathered
     weights_bytes: int = 0  # that a window moves through the processor
+    grown: bool = True  # it has seen enough of normal to know how that scores
 
 
 class Point(NamedTuple):
@@ -134,6 +139,8 @@ def _point(plan: Plan, work: Work, costs: Costs) -> Point:
         unheard_s += (1 - heard) * plan.full_s / 2
         cores += looked * costs.window
     value = 1 - (plan.gather_s / 2 + unheard_s) / work.max_delay_s
+    if plan.look == "full" and work.cascaded and not work.grown:
+        value += LEARNS
     return Point(plan, cores, value, looked * work.weights_bytes)
 
 

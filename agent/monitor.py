@@ -163,27 +163,29 @@ class Monitor:
                 seen = [Seen(windows.times, self.features.extract(windows), windows.fresh, 0)]
             else:
                 seen = self.cascade.hear(windows)
-            for times, rows, fresh, skipped in seen:
-                self._heard_at = times[-1]
-                if self.witness is not None:
-                    pieces.append((times, rows))
-                if self.diagnosis is not None:
-                    self.diagnosis.hear(times, rows)
-                jobs += self._states.hand_out(times, rows, fresh, skipped)
+            for each in seen:
+                pieces.append((each.times, each.rows))
+                jobs += self._hand_out(each)
         if self._states.grown:
             self._learned()
         if self.witness is not None:
             self.witness.hear(reading.time, reading.rate_hz, values, pieces, len(jobs))
         return jobs
 
+    def _hand_out(self, seen: Seen) -> list[Job]:
+        """Windows that are looked at, to whoever judges them."""
+        self._heard_at = seen.times[-1]
+        if self.diagnosis is not None:
+            self.diagnosis.hear(seen.times, seen.rows)
+        jobs = self._states.hand_out(seen.times, seen.rows, seen.fresh, seen.skipped)
+        for job in jobs if seen.thinned else ():
+            job.thinned = True
+        return jobs
+
     def flush(self) -> list[Job]:
         """What is to be scored of windows that were passed over and that nothing comes behind."""
         seen = [] if self.cascade is None else self.cascade.flush()
-        jobs = list[Job]()
-        for times, rows, fresh, skipped in seen:
-            if self.diagnosis is not None:
-                self.diagnosis.hear(times, rows)
-            jobs += self._states.hand_out(times, rows, fresh, skipped)
+        jobs = [job for each in seen for job in self._hand_out(each)]
         if seen and self.witness is not None:
             nothing = np.empty((0, self._windower.width), np.float32)
             pieces = [(each.times, each.rows) for each in seen]
@@ -223,7 +225,7 @@ class Monitor:
         whole = last - first == len(job.times)
         levels = judge.head.calibration.apply(job.raw if whole else job.raw[:, first:last])
         top = max(levels)
-        judge.watch(levels, top)
+        judge.watch(levels, top, job.thinned)
         if self.diagnosis is not None:
             levels = self.diagnosis.lift(job.times if whole else job.times[first:last], levels)
             top = max(levels)
@@ -415,6 +417,11 @@ class Monitor:
     @property
     def armed(self) -> bool:
         return self._states.armed
+
+    @property
+    def seen_s(self) -> float:
+        """Of normal operation, by which it knows how the machine scores; of several states the least known counts."""
+        return min((judge.seen_s for judge in self._states.judges if judge.armed), default=0.0)
 
     @property
     def sole(self) -> bool:

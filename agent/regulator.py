@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent.governor import DECIDE_S, Change, Conversion, Limits, Plans, Telemetry, decide, served
-from agent.ladders import Costs, Ladder, Menu, Point, Work, changed, ladder
+from agent.ladders import GROWN_S, Costs, Ladder, Menu, Point, Work, changed, ladder
 from agent.monitor import Monitor
 from agent.payloads import Governor
 
@@ -39,7 +39,11 @@ class Charge:
     work: Work
     costs: Costs
     ladder: Ladder
-    able: tuple[bool, bool] = (False, False)  # to wait for what is gathered, to look at some windows only
+    able: tuple[bool, bool, bool] = (
+        False,
+        False,
+        False,
+    )  # to wait for what is gathered, to skip windows; it is grown
     delays: deque[tuple[float, float]] = field(default_factory=deque)  # of each minute, with its time
     windows: int = 0  # at the latest look
 
@@ -53,7 +57,7 @@ class Charge:
         machine with several operating states is followed without a break."""
         monitor, cascade = self.monitor, self.monitor.cascade
         skips = cascade is not None and cascade.taught and monitor.sole
-        able = monitor.armed, monitor.armed and skips
+        able = monitor.armed, monitor.armed and skips, monitor.seen_s >= GROWN_S
         if able == self.able:
             return False
         self.able = able
@@ -79,10 +83,10 @@ class Charge:
             self.delays.append((now, delay_s))
 
 
-def climb(monitor: str, work: Work, costs: Costs, gathers: bool, skips: bool) -> Ladder:
+def climb(monitor: str, work: Work, costs: Costs, gathers: bool, skips: bool, grown: bool) -> Ladder:
     """The ladder of a monitor that is able to so much."""
     most_s = work.most_gathered_s if gathers else 0.0
-    return ladder(monitor, replace(work, cascaded=skips, most_gathered_s=most_s), costs)
+    return ladder(monitor, replace(work, cascaded=skips, most_gathered_s=most_s, grown=grown), costs)
 
 
 class Regulator:
@@ -105,7 +109,7 @@ class Regulator:
 
     def add(self, monitor: Monitor, work: Work, costs: Costs, now: float) -> None:
         """Take a monitor into care."""
-        found = climb(monitor.name, work, costs, False, False)
+        found = climb(monitor.name, work, costs, False, False, False)
         self.charges[monitor.name] = Charge(monitor, work, costs, found)
         self._told[monitor.name] = found.points[-1]
         self._serve(now)

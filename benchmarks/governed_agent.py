@@ -23,21 +23,23 @@ from agent.regulator import Regulator
 from agent.work import work_of
 from benchmarks.governed_board import Script, SimulatedBoard
 from benchmarks.governed_streams import HOUR_S, START, Anomaly, Remembered, Stream
+from benchmarks.pronostia_lives import EVERY_S
 from models.cascade import Looks, Seen
 from models.detector import Job
 from models.features import Features
 from models.window import Windows
 from sensors.base import Reading
 
-Policy = Literal["fixed", "naive", "governed"]
+Policy = Literal["fixed", "naive", "thinned", "governed"]
 STEP_S = 0.5
 BASE_CORES = (
     0.0023  # what an idle agent takes on this computer: 9 ticks of 10 ms in 40 s, measured of `tocsin run`
 )
 HOT_MARGIN_C, NAIVE_EVERY_S, MOST_HALVED = 5.0, 60.0, 6  # of the naive rule
+THINNED = 4  # a fixed rate at about the CPU of the governor
 NAIVE_LIMIT_C = 75.0  # where none is set
 MINUTE_S = 60.0
-SETTLE_S = 300.0  # after a day begins, or conditions change, in which a budget may be exceeded
+SETTLE_S = 300.0  # after a day begins, in which a budget may be exceeded: monitors learn
 
 
 class Halved:
@@ -106,6 +108,7 @@ class Agent:
         self._free_at = 0.0
         self._looked = (0.0, 0.0, 0.0)
         self.changes: list[tuple[float, str]] = []  # when, and why
+        self._random = np.random.default_rng(11)
         limits = Limits(
             cores=script.cpu,
             power_w=script.power_w,
@@ -126,8 +129,9 @@ class Agent:
             monitor.features = remembered
             if monitor.cascade is not None:
                 monitor.cascade.features = remembered
-        if self.policy == "naive":
+        if self.policy in ("naive", "thinned"):
             halved = Halved(monitor.features)
+            halved.every = THINNED if self.policy == "thinned" else 1
             monitor.cascade = halved  # type: ignore[assignment]
             self._halved.append(halved)
         self.pipeline.add(monitor)
@@ -150,7 +154,7 @@ class Agent:
             copies = self._copies(stream)
             here = Costs(
                 *(
-                    getattr(costs, part) * copies * self.script.slower
+                    getattr(costs, part) * copies * self.script.slower * self.script.mistaken
                     for part in ("call", "hop", "window", "score", "sentinel")
                 )
             )
@@ -171,7 +175,10 @@ class Agent:
             watch(self.board.time / end)
             now = self.board.time + STEP_S
             while upcoming is not None and upcoming[0] <= now + 1e-9:
+                began = process_time()
                 self.inbox.put(upcoming[1])
+                put_s = (process_time() - began) * self._copies(self._streams[upcoming[1].sensor])
+                self.cpu_s += put_s * self.script.slower
                 upcoming = next(due, None)
             self.cpu_s += BASE_CORES * self.script.slower * STEP_S
             busy = min(1.0, max(0.0, self._free_at - self.board.time) / STEP_S)
@@ -191,10 +198,13 @@ class Agent:
         self.board.pass_by(STEP_S, cores + BASE_CORES * self.script.slower / self.board.speed)
 
     def _work(self, now: float) -> None:
+        began = process_time()
         readings = self.inbox.take(0.0)
+        spent_s = (process_time() - began) * self.script.slower
         if not readings:
+            self.cpu_s += spent_s
             return
-        spent_s = 0.0
+        spent_s *= max(self._copies(self._streams[reading.sensor]) for reading in readings)
         by_sensor: dict[str, list[Reading]] = {}
         for reading in readings:
             by_sensor.setdefault(reading.sensor, []).append(reading)
@@ -236,10 +246,15 @@ class Agent:
         at, cpu_s, before_s = self._looked
         passed_s = max(self.board.time - at, STEP_S)
         self._looked = self.board.time, self.cpu_s, monitors_s
-        speed = self.board.speed
-        return self.board.telemetry(
-            (self.cpu_s - cpu_s) / passed_s / speed, (monitors_s - before_s) / passed_s / speed, overdue_s
+        speed, noise = self.board.speed, self.script.noise
+        blur = 1 + noise * float(self._random.standard_normal())
+        seen = self.board.telemetry(
+            (self.cpu_s - cpu_s) / passed_s / speed * blur,
+            (monitors_s - before_s) / passed_s / speed * blur,
+            overdue_s,
         )
+        degrees = 10 * noise * float(self._random.standard_normal())
+        return replace(seen, temperature_c=(seen.temperature_c or 0.0) + degrees)
 
     def _halve(self, now: float) -> None:
         """Halve the rate when hot, double it when cool again."""
@@ -259,8 +274,9 @@ class Agent:
 
 
 def _reading_s(stream: Stream) -> float:
-    values = stream.readings[0][1]
-    return len(values) / stream.sensor.rate_hz if stream.family == "motor" else 1 / stream.sensor.rate_hz
+    if stream.family == "pronostia":
+        return EVERY_S
+    return len(stream.readings[0][1]) / stream.sensor.rate_hz
 
 
 class _Trace:
@@ -292,7 +308,10 @@ class _Trace:
         limit_c = agent.limits.temperature_c
         over_c = 0.0 if limit_c is None else max(0.0, float(np.max(np.array(self._degrees)) - limit_c))
         later = [(at, why) for at, why in agent.changes if at > HOUR_S]
-        own = [at for at, why in later if not why.startswith("learned")]
+        own = np.array([at for at, why in later if not why.startswith("learned")])
+        worst = max(
+            (int(np.count_nonzero((own >= at) & (own < at + HOUR_S))) for at in own.tolist()), default=0
+        )
         found = [
             _found(anomaly, agent.heard[stream.name], stream.config.max_delay_s or 0.0)
             for stream in agent._streams.values()
@@ -303,12 +322,18 @@ class _Trace:
             "cpu_s": agent.cpu_s,
             "joules": agent.cpu_s * agent.board.board.core_w,
             "over_cpu_share": float(np.mean(cores[settled] > (agent.limits.cores or np.inf))),
+            "over_cpu_s": MINUTE_S * float(np.sum(cores[settled] > (agent.limits.cores or np.inf))),
+            "over_power_s": MINUTE_S * float(np.sum(watts[settled] > (agent.limits.power_w or np.inf))),
+            "over_temperature_s": 0.0
+            if limit_c is None
+            else MINUTE_S * float(np.sum(np.array(self._degrees) > limit_c)),
             "over_power_share": float(np.mean(watts[settled] > (agent.limits.power_w or np.inf))),
             "over_temperature_c": over_c,
             "max_temperature_c": float(np.max(self._degrees)),
             "recall": float(np.mean([heard for heard, _ in found])),
             "anomalies": len(found),
             "heard": [bool(heard) for heard, _ in found],
+            "by_kind": _by_kind(agent, found),
             "median_delay_s": float(np.median(delays)) if delays else None,
             "false_per_day": _false(agent) * 24 / agent.script.hours,
             "max_delay_broken": sum(heard.broken for heard in agent.heard.values()),
@@ -321,7 +346,8 @@ class _Trace:
             },
             "dropped_rows": sum(agent.inbox.dropped(name) for name in agent._streams),
             "changes": len(agent.changes),
-            "changes_per_hour": len(own) / max(agent.script.hours - 1, 1e-9),
+            "changes_per_hour": worst,
+            "changes_mean": len(own) / max(agent.script.hours - 1, 1e-9),
             "changes_learned": len(later) - len(own),
             "reasons": dict(Counter(why.partition(":")[0] for _, why in later)),
             "inferences": sum(_looked(monitor) for monitor in agent.monitors.values()),
@@ -329,6 +355,19 @@ class _Trace:
             "empty_after_h": None if agent.board.empty_at is None else agent.board.empty_at / HOUR_S,
             "broken": list(agent.governor.problems),
         }
+
+
+def _by_kind(agent: Agent, found: Sequence[tuple[bool, float | None]]) -> dict[str, float]:
+    """Recall of each family of streams, and of each kind of the motors' faults."""
+    heard: dict[str, list[bool]] = defaultdict(list)
+    names = (
+        anomaly.name.split()[0] if stream.family == "motor" else stream.family
+        for stream in agent._streams.values()
+        for anomaly in stream.happening(agent.script.hours)
+    )
+    for name, (yes, _) in zip(names, found, strict=True):
+        heard[name].append(yes)
+    return {name: float(np.mean(each)) for name, each in heard.items()}
 
 
 def _looked(monitor: Monitor) -> int:

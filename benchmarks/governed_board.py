@@ -32,7 +32,7 @@ class Script:
     words: str
     slower: float = 6.0  # than the core that this runs on: assumed of a Cortex-A72 at 1.5 GHz
     hours: float = 24.0
-    copies: int = 10  # machines like each motor, with a monitor each
+    copies: int = 20  # machines like each motor, with a monitor each
     room_c: Callable[[float], float] = lambda hour: 21.0
     rise_c: float = PI_4.rise_c
     others: Callable[[float], float] = lambda hour: 0.1  # cores that others use
@@ -44,6 +44,8 @@ class Script:
     cpu: float = 0.15  # cores
     power_w: float = 0.12
     battery_h: float | None = None
+    mistaken: float = 1.0  # what the governor believes things to cost, over what they do
+    noise: float = 0.0  # of what it reads: of CPU time by so much, of temperature by 10 K times as much
 
 
 def _noon(low: float, high: float) -> Callable[[float], float]:
@@ -97,10 +99,19 @@ SCRIPTS = (
         limit_c=85.0,
     ),
     Script(
+        "mistaken",
+        "as hot, but the governor thinks everything half as dear as it is, and what it reads is 10 % noise",
+        room_c=_noon(25.0, 43.0),
+        others=_noon(0.0, 0.5),
+        limit_c=73.0,
+        mistaken=0.5,
+        noise=0.1,
+    ),
+    Script(
         "crowd",
         "64 monitors of vibration on a board a tenth as fast as this core",
         slower=10.0,
-        copies=16,
+        copies=32,
         hours=6.0,
         cpu=0.5,
         power_w=0.5,

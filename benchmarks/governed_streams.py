@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import process_time
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +26,21 @@ from sensors.synthetic import Synthetic
 
 START = 1_700_006_400.0  # Unix seconds of hour 0: a midnight
 DAY_S, HOUR_S = 86_400.0, 3600.0
-MOTOR_HZ, BLOCK_S = 3200.0, 0.5
+MOTOR_HZ, BLOCK_S = 3200.0, 0.1
 SHIFT_S = 7200.0  # of the motor are made, and repeated: with an agent's looks they never meet the same twice
 FIRST_FAULT_S, EVERY_FAULT_S, CALM_S = (
     300.0,
     400.0,
     200.0,
 )  # from one fault to the next; calm again after the first
-MOTORS = 4  # each some faults ahead of the one before, so that they do not all fail at once
-KINDS: tuple[FaultKind, ...] = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner")
-SEVERITIES = (0.005, 0.02, 0.05, 0.2)  # the first is heard by nobody, the second just so
+MOTORS = 2  # the second so far ahead that they do not fail together
+KINDS = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner", "hidden")
+SEVERITIES = (0.02, 0.05, 0.1, 0.2)
 LASTS_S = (150.0, 60.0, 90.0, 30.0)
+# A fault that the sentinel cannot hear: of the noise between the first and the last band so much as there is, times
+# this by severity, goes into the middle one, so that RMS and the RMS of the slope stay as they were.
+HIDDEN = dict(zip(SEVERITIES, (0.25, 0.5, 0.75, 1.0), strict=True))
+BANDS_HZ = ((400.0, 600.0), (760.0, 960.0), (1000.0, 1200.0))
 MOTOR_DELAY_S, SKAB_DELAY_S, BEARING_DELAY_S, SLOW_DELAY_S = 60.0, 60.0, 1800.0, 60.0
 SLOW = "realKnownCause/"
 FAILING_S = 1800.0  # the end of a bearing's life
@@ -137,31 +141,65 @@ class Remembered:
 def motors(hours: float) -> list[Stream]:
     """Of the synthetic machine: healthy, and every few minutes a fault that begins and ends."""
     span_s = min(SHIFT_S, hours * HOUR_S)
-    faults, anomalies = [], []
+    faults, anomalies, hidden = [], [], list[tuple[Anomaly, float]]()
     for i, at in enumerate(np.arange(FIRST_FAULT_S, span_s - max(LASTS_S) - 60.0, EVERY_FAULT_S).tolist()):
-        kind, severity = KINDS[i % len(KINDS)], SEVERITIES[i % len(SEVERITIES)]
+        kind, severity = KINDS[i % len(KINDS)], SEVERITIES[(i + i // len(KINDS)) % len(SEVERITIES)]
         lasts_s = LASTS_S[(i // 2) % len(LASTS_S)]
-        faults.append(Fault(kind, at_s=at, for_s=lasts_s, severity=severity))
         anomalies.append(Anomaly(at, at + lasts_s, f"{kind} {severity:g}, {lasts_s:g} s"))
+        if kind == "hidden":
+            hidden.append((anomalies[-1], HIDDEN[severity]))
+        else:
+            faults.append(Fault(cast(FaultKind, kind), at_s=at, for_s=lasts_s, severity=severity))
     made = Synthetic(
-        rate_hz=MOTOR_HZ, axes=2, speed=0, start=0.0, duration_s=span_s, faults=faults, block_s=BLOCK_S
+        rate_hz=MOTOR_HZ, axes=2, speed=0, start=0.0, duration_s=span_s, faults=faults, block_s=60.0
     )
-    readings, at = [], 0.0
+    pieces = []
     with made:
         while not made.finished:
             reading = made.read(0.0)
             if reading is not None:
-                at += len(reading.values) / MOTOR_HZ
-                readings.append((at, reading.values))
+                pieces.append(reading.values)
+    values = np.concatenate(pieces)
+    for anomaly, share in hidden:
+        span = slice(round(anomaly.start * MOTOR_HZ), round(anomaly.stop * MOTOR_HZ))
+        values[span] = hide(values[span], share)
+    block = round(BLOCK_S * MOTOR_HZ)
+    cuts = range(0, len(values) - block + 1, block)
+    readings = [((first + block) / MOTOR_HZ, values[first : first + block]) for first in cuts]
     found = []
     for i in range(MOTORS):
-        ahead_s = FIRST_FAULT_S + CALM_S + round(i * len(faults) / MOTORS) * EVERY_FAULT_S
+        ahead_s = FIRST_FAULT_S + CALM_S + round(i * len(anomalies) / MOTORS) * EVERY_FAULT_S
         sensor = Arrays(made.channels, MOTOR_HZ, "vibration")
         sensor.name = f"motor {i + 1}"
         config = MonitorConfig(name=sensor.name, sensor=sensor.name, max_delay_s=MOTOR_DELAY_S)
         found.append(
             Stream(sensor.name, sensor, config, readings, tuple(anomalies), "motor", span_s, ahead_s)
         )
+    return found
+
+
+def hide(values: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """The samples `(n, axes)` with power moved between BANDS_HZ: none of their mean square, nor of that of their slope,
+    is gained or lost."""
+    spectrum = np.fft.rfft(values.astype(np.float64), axis=0)
+    hz = np.fft.rfftfreq(len(values), 1 / MOTOR_HZ)
+    slope = (2 * np.sin(np.pi * hz / MOTOR_HZ)) ** 2
+    for axis in range(values.shape[1]):
+        power = np.abs(spectrum[:, axis]) ** 2
+        bands = [(hz >= low) & (hz < high) for low, high in BANDS_HZ]
+        held = [float(power[band].sum()) for band in bands]
+        steep = [
+            float((power * slope)[band].sum()) / max(each, 1e-300)
+            for band, each in zip(bands, held, strict=True)
+        ]
+        low, middle, high = steep
+        of_high = (middle - low) / (high - low)  # of what the middle band gains
+        most = min(0.9 * held[0] / (1 - of_high), 0.9 * held[2] / of_high)
+        moved = share * most
+        gains = (-moved * (1 - of_high), moved, -moved * of_high)
+        for band, each, gain in zip(bands, held, gains, strict=True):
+            spectrum[band, axis] *= np.sqrt(1 + gain / each)
+    found: NDArray[np.float32] = np.fft.irfft(spectrum, len(values), axis=0).astype(np.float32)
     return found
 
 

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         memories, costs = remember(streams)
         _SHARED.update(streams=streams, memories=memories, costs=costs, scripts={s.name: s for s in scripts})
         tasks = [(script.name, policy) for script in scripts for policy in POLICIES]
+        tasks += [(script.name, "thinned") for script in scripts[:1]]
         days: dict[str, dict[str, Any]] = {script.name: {} for script in scripts}
         with multiprocessing.get_context("fork").Pool(arguments.jobs) as pool:
             for done, (name, policy, figures) in enumerate(pool.imap_unordered(_day, tasks), 1):
@@ -118,7 +119,7 @@ def _windower(stream: Stream) -> Windower:
 
 def hears(stream: Stream, memory: Remembered) -> dict[str, float]:
     """Of the motor's faults for which an alert stands when the whole model looks all the time, the share that stirs the
-    sentinel while they last, and that a single window shows."""
+    sentinel while they last, and that a single window shows; of those made to be hidden from the sentinel apart."""
     monitor = make_monitor(stream.config, stream.sensor)
     monitor.features = Remembered(memory.features, memory.repeats_s, memory.ahead_s, memory.rows)
     pipeline, windower = Pipeline([monitor]), _windower(stream)
@@ -145,8 +146,13 @@ def hears(stream: Stream, memory: Remembered) -> dict[str, float]:
                 heard["model"] |= {inside} if monitor.alert.raised else set()
                 heard["sentinel"] |= {inside} if sentinel.ready and sentinel.stirs(distance) else set()
                 heard["lite"] |= {inside} if glanced > passes.value else set()
+    hidden = {i for i, each in enumerate(happening) if each.name.startswith("hidden")}
     of = heard["model"]
-    return {name: len(heard[name] & of) / max(1, len(of)) for name in ("sentinel", "lite")}
+    return {
+        name + kind: len(heard[name] & among) / max(1, len(among))
+        for name in ("sentinel", "lite")
+        for kind, among in (("", of - hidden), ("_hidden", of & hidden))
+    }
 
 
 def summary(script: Script, day: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -175,19 +181,29 @@ def _ratios(fixed: dict[str, Any], naive: dict[str, Any], governed: dict[str, An
         "recall_fixed": fixed["recall"],
         "recall_naive": naive["recall"],
         "recall_governed": governed["recall"],
+        "of_fixed_governed": _also(governed, fixed),
+        "of_fixed_naive": _also(naive, fixed),
     }
+
+
+def _also(one: dict[str, Any], fixed: dict[str, Any]) -> float:
+    """Of what fixed-rate work heard, the share that another way heard too."""
+    both = [also for also, heard in zip(one["heard"], fixed["heard"], strict=True) if heard]
+    return float(np.mean(both)) if both else 1.0
 
 
 def together(found: Sequence[dict[str, Any]], days: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """All days: sums, and of violations the worst."""
-    sums = {
+    sums: dict[str, dict[str, Any]] = {
         policy: {
             key: sum(day[policy][key] for day in days.values())
             for key in ("cpu_s", "joules", "max_delay_broken")
         }
-        | {"recall": float(np.mean(np.concatenate([day[policy]["heard"] for day in days.values()])))}
+        | {"heard": [heard for day in days.values() for heard in day[policy]["heard"]]}
         for policy in POLICIES
     }
+    for each in sums.values():
+        each["recall"] = float(np.mean(each["heard"]))
     worst = {
         key: max(each[key] for each in found)
         for key in ("over_cpu_share", "over_power_share", "over_temperature_c", "changes_per_hour")
@@ -246,6 +262,7 @@ def table(result: dict[str, Any]) -> str:
                 100 * each["recall_fixed"],
                 100 * each["recall_naive"],
                 100 * each["recall_governed"],
+                100 * each["of_fixed_governed"],
                 each["max_delay_broken"],
                 100 * each["over_cpu_share"],
                 100 * each["over_power_share"],
@@ -260,11 +277,12 @@ def table(result: dict[str, Any]) -> str:
         "recall %: fixed",
         "naive",
         "governed",
+        "of fixed's",
         "delays broken",
         "% over CPU",
         "% over power",
         "K over limit",
-        "changes an hour",
+        "changes in the worst hour",
     ]
     others = [
         [
@@ -275,11 +293,13 @@ def table(result: dict[str, Any]) -> str:
             each[policy]["false_per_day"],
             each[policy]["max_delay_broken"],
             100 * each[policy]["over_cpu_share"],
+            each[policy]["over_temperature_s"],
             each[policy]["max_temperature_c"],
             each[policy]["dropped_rows"],
         ]
         for each in result["scripts"]
-        for policy in POLICIES
+        for policy in (*POLICIES, "thinned")
+        if policy in each
     ]
     cost, days = (
         result["cost"],
@@ -288,12 +308,15 @@ def table(result: dict[str, Any]) -> str:
     left_out = f" Not there: {', '.join(result['missing'])}." if result["missing"] else ""
     parts = [
         markdown(head, rows),
-        f"{result['monitors']} monitors: four synthetic motors that stand for ten each (in the crowd 16), SKAB's pumps"
+        f"{result['monitors']} monitors: two synthetic motors that stand for 20 each (in the crowd 32), SKAB's pumps"
         " one after the other, PRONOSTIA's bearings side by side, NAB's `realKnownCause` drawn together into a day."
         f"{left_out}"
         " Fixed: every window at once, whatever happens. Naive: half the rate each minute that the board is hot, up to"
         " a 64th, and back. An anomaly is heard when an alert stands from its start until `max_delay` after its end."
-        " Energy is CPU time at 0.88 W a core, so that its ratio is that of CPU.",
+        " *Of fixed's*: the share of what the fixed rate heard that was heard governed too. Energy is CPU time at 0.88"
+        " W a core, so that its ratio is no second result. CWRU's recordings of 10 s are too short to learn from and"
+        " save in. The worst hour is the one with most changes of plan after the first hour, but for those that follow"
+        " a lesson.",
         f"Days: {days}.",
         markdown(
             [
@@ -304,6 +327,7 @@ def table(result: dict[str, Any]) -> str:
                 "false a day",
                 "delays broken",
                 "% over CPU",
+                "s over limit",
                 "max Cel",
                 "rows dropped",
             ],
@@ -312,13 +336,19 @@ def table(result: dict[str, Any]) -> str:
         f"Deciding for 256 monitors takes {shown(cost['decide_256_us'])} us, once in {DECIDE_S:g} s; making the menu"
         f" that it chooses from {shown(cost['menu_256_us'])} us, when a monitor has learned. With ten monitors of"
         f" vibration, looks at the board included, it is {100 * cost['share_of_agent_at_10']:.2g} % of the agent's CPU"
-        f" time. Of the motor's faults that the whole model hears, {100 * result['hears']['sentinel']:.0f} % stir the"
-        f" sentinel and {100 * result['hears']['lite']:.0f} % show in a single window.",
+        f" time. Of the motor's faults that the whole model hears, {_percent(result['hears']['sentinel'])} stir the"
+        f" sentinel and {_percent(result['hears']['lite'])} show in a single window; of those made so that RMS and"
+        f" slope stay as they were, {_percent(result['hears']['sentinel_hidden'])} and"
+        f" {_percent(result['hears']['lite_hidden'])}.",
         "Measured: CPU time of every call of inbox, monitors and governor, on this core, of features once for each"
         " window. Modelled: that the board is 6 (crowd: 10) times slower, its heat (8.5 K/W, 300 s), power, clock and"
         " supply.",
     ]
     return "\n\n".join(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def plot(result: dict[str, Any], path: Path) -> None:

@@ -46,6 +46,9 @@ class Seen(NamedTuple):
     rows: Array  # (n, columns) of features
     fresh: bool  # nothing before them counts, as after a gap
     skipped: int  # windows just before them that it was not asked about
+    thinned: bool = (
+        False  # asked about as a plan or the sentinel would have it: no fair sample of how it scores
+    )
 
 
 @dataclass(slots=True)
@@ -211,7 +214,9 @@ class Cascade:
         self.looks.full += 1
         self._note(pending[-1].time)
         fresh, self._fresh = self._fresh, False
-        return Seen([kept.time for kept in pending], np.stack(rows), fresh, 0 if fresh else skipped)
+        return Seen(
+            [kept.time for kept in pending], np.stack(rows), fresh, 0 if fresh else skipped, thinned=True
+        )
 
     def _after(self, mean: Array | None, distance: float) -> None:
         """Go on looking, or sleep."""

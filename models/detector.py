@@ -67,6 +67,7 @@ class Job:
     inputs: tuple[NDArray[Any], ...]
     fresh: bool = False  # these are the first since a gap: what was pending before it is not
     skipped: int = 0  # rows of the stream just before them that nobody looked at
+    thinned: bool = False  # these are no fair sample of the stream
     raw: Array = field(default_factory=lambda: UNSCORED)
 
     def part(self, first: int, last: int) -> Job:
@@ -74,7 +75,7 @@ class Job:
         rows = slice(first, last)
         inputs = tuple(array[rows] for array in self.inputs)
         fresh, skipped = (False, 0) if first else (self.fresh, self.skipped)
-        return Job(self.head, self.times[rows], inputs, fresh, skipped, self.raw[:, rows])
+        return Job(self.head, self.times[rows], inputs, fresh, skipped, self.thinned, self.raw[:, rows])
 
 
 class Head(Protocol):

@@ -85,6 +85,13 @@ def test_vibration_may_be_heard_by_the_sentinel_alone_between_looks() -> None:
     assert cheapest.cores < 0.15 * ladder("m", vibration(), VIBRATION).everything
 
 
+def test_a_machine_whose_normal_is_not_known_well_is_worth_looking_at() -> None:
+    points = ladder("m", vibration(grown=False), VIBRATION).points
+    assert points[-1].plan.look == "full"
+    assert points[-1].plan.gather_s == 5.0
+    assert ladder("m", vibration(), VIBRATION).points[-1].plan.look == "sentinel"
+
+
 def test_the_value_of_a_point_is_the_delay_it_leaves_on_average() -> None:
     point = next(p for p in ladder("m", vibration(), VIBRATION).points if p.plan.full_s == 10.0)
     assert point.value == pytest.approx(1 - (5.0 / 2 + (1 - SENTINEL_HEARS) * 10 / 2) / 60)

@@ -92,6 +92,12 @@ class Trial:
                 self.changes.append(change)
 
 
+@pytest.fixture(autouse=True)
+def grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes of normal are enough here."""
+    monkeypatch.setattr("agent.regulator.GROWN_S", 60.0)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return make(tmp_path, PI_5)
@@ -289,3 +295,20 @@ def test_a_battery_is_read_only_where_one_is_to_last(tmp_path: Path) -> None:
     assert (seen.on_battery, seen.battery_wh, seen.battery_full_wh, seen.board_w) == (True, 40.0, 50.0, 8.0)
     make(root, {f"{BATTERY}/status": "Unknown\n"})
     assert watched.look(0.0, 0.0).on_battery is None
+
+
+def test_a_machine_whose_normal_is_not_known_well_is_looked_at_all_the_time_where_that_fits(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.regulator.GROWN_S", 200.0)
+    trial = Trial(root, "true")
+    trial.run(180)
+    motor = trial.monitors["motor"]
+    looks = [motor.plan.look]
+    trial.run(150)
+    looks.append(motor.plan.look)
+    assert motor.seen_s >= 200
+    assert looks[0] == "full" != looks[1]
+    seen_s = motor.seen_s
+    trial.run(60)
+    assert motor.seen_s == seen_s, "what is looked at because it is strange is no sample of normal"

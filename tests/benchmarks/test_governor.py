@@ -13,7 +13,17 @@ import pytest
 from benchmarks import governor
 from benchmarks.governed_agent import Agent, Halved, Heard, Policy, _found
 from benchmarks.governed_board import BATTERY_WH, BROWN_OUT, SCRIPTS, TAU_S, THROTTLED, Script, SimulatedBoard
-from benchmarks.governed_streams import START, Anomaly, Remembered, Stream, motors
+from benchmarks.governed_streams import (
+    BANDS_HZ,
+    BLOCK_S,
+    MOTOR_HZ,
+    START,
+    Anomaly,
+    Remembered,
+    Stream,
+    hide,
+    motors,
+)
 from models.features import Feature
 from models.window import Array, Windows
 
@@ -68,11 +78,11 @@ def streams() -> tuple[Stream, ...]:
 def test_a_motor_repeats_itself_from_where_it_begins() -> None:
     stream = replace(streams()[0], ahead_s=500.0)
     readings = [reading for _, reading in stream.due(0.5)]
-    assert len(readings) == 0.5 * 3600 / 0.5
+    assert len(readings) == 0.5 * 3600 / BLOCK_S
     assert readings[0].time == pytest.approx(START)
-    np.testing.assert_array_equal(readings[0].values, stream.readings[1000][1])
-    assert np.diff([reading.time for reading in readings]) == pytest.approx(0.5)
-    again = round((stream.repeats_s - 500.0) / 0.5)
+    np.testing.assert_array_equal(readings[0].values, stream.readings[5000][1])
+    assert np.diff([reading.time for reading in readings]) == pytest.approx(BLOCK_S, abs=1e-6)
+    again = round((stream.repeats_s - 500.0) / BLOCK_S)
     np.testing.assert_array_equal(readings[again].values, stream.readings[0][1])
 
 
@@ -167,4 +177,20 @@ def test_the_figures_have_what_was_asked_for() -> None:
         assert key in found
         assert key in whole
     result = {"scripts": [found], "all": whole, "cost": governor.own_cost(), "missing": [], "monitors": 4}
-    assert "| cool |" in governor.table({**result, "hears": {"sentinel": 1.0, "lite": 1.0}})
+    shares = dict.fromkeys(("sentinel", "lite", "sentinel_hidden", "lite_hidden"), 1.0)
+    assert "| cool |" in governor.table({**result, "hears": shares})
+
+
+def test_a_hidden_fault_moves_power_between_bands_and_leaves_rms_and_slope_as_they_were() -> None:
+    values = np.random.default_rng(0).standard_normal((int(20 * MOTOR_HZ), 2)).astype(np.float32)
+    hidden = hide(values, 1.0)
+    np.testing.assert_allclose(hidden.std(axis=0), values.std(axis=0), rtol=2e-3)
+    np.testing.assert_allclose(
+        np.diff(hidden, axis=0).std(axis=0), np.diff(values, axis=0).std(axis=0), rtol=2e-3
+    )
+    hz = np.fft.rfftfreq(len(values), 1 / MOTOR_HZ)
+    power = [np.abs(np.fft.rfft(each[:, 0])) ** 2 for each in (values, hidden)]
+    bands = [(hz >= low) & (hz < high) for low, high in BANDS_HZ]
+    ratios = [power[1][band].sum() / power[0][band].sum() for band in bands]
+    assert ratios[1] > 1.5
+    assert min(ratios[0], ratios[2]) < 0.5
