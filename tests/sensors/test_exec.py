@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from sensors import SensorError, check, create
 from sensors.contract import SensorContract
-from sensors.exec_lines import MOST_WORDS, ExecLines
+from sensors.exec_lines import ExecLines
 from sensors.lines import LONGEST
+from sensors.program import MOST_WORDS
 
 AB = [{"name": "a"}, {"name": "b"}]
 SOON_S = 10.0
