@@ -99,6 +99,8 @@ class Program:
     def end(self) -> None:
         """It and all of its group. It is reaped last: until then no other process can have its number."""
         self._signal(signal.SIGTERM)
+        self._says.close()  # or it may wait for ever until it can say the rest
+        self._complains.close()
         self._exit(GRACE_S)
         self._signal(signal.SIGKILL)
         try:
@@ -107,8 +109,6 @@ class Program:
             logger.warning(
                 "sensor %s: process %d does not end, even killed", self._listener, self._process.pid
             )
-        self._says.close()
-        self._complains.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(OSError):  # nobody is left, or they are another user's

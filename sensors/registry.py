@@ -20,6 +20,7 @@ from sensors.values import Problem, convert, named_fields, show_type, unknown_na
 
 DRIVERS: dict[str, str] = {
     "adxl345": "sensors.adxl345:Adxl345",
+    "audio": "sensors.audio:Audio",
     "exec": "sensors.exec_lines:ExecLines",
     "can": "sensors.can:Can",
     "host": "sensors.host:Host",

@@ -131,16 +131,21 @@ class Arrivals:
     )  # of an error: how much the line moves, and how much of that its slope; damping 0.5
     LOST_PERIODS, LOST_S = 4.0, 0.02  # an error of both is no jitter: samples were lost, or a clock was set
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, late_s: float = LOST_S) -> None:
+        """`late_s`: by how much a block may arrive late of which nothing is lost."""
         self._period = self._usual = 1 / rate_hz
         self._next = math.nan  # time of the sample to come
+        self._late_s = late_s
 
-    def run(self, rows: int, arrived: float, *, broken: bool = False) -> Run:
-        """The block's time, and how many samples were lost before it by their count; `broken`: some were."""
+    def run(self, rows: int, arrived: float | None, *, broken: bool = False) -> Run:
+        """The block's time, and how many samples were lost before it by their count; `broken`: some were. `arrived`
+        is None for a block of which is only known that it follows the one before."""
+        if arrived is None:
+            arrived = self._next + (rows - 0.5) * self._period
         due = self._next + (rows - 1) * self._period
         error = arrived - self._period / 2 - due
         lost = 0
-        if broken or not abs(error) <= max(self.LOST_PERIODS * self._period, self.LOST_S):
+        if broken or not abs(error) <= max(self.LOST_PERIODS * self._period, self._late_s):
             lost = max(int(broken), round(error / self._period) if error > 0 else 0)
             self._next = arrived - (rows - 0.5) * self._period
         else:
@@ -150,6 +155,12 @@ class Arrivals:
         start = self._next
         self._next += rows * self._period
         return Run(0, rows, start, lost)
+
+    def resume(self, at: float) -> int:
+        """The sample to come is of this time. Returns how many were lost, one at least."""
+        lost = max(1, round((at - self._next) / self._period)) if at > self._next else 1
+        self._next = at
+        return lost
 
 
 class Timeline:
