@@ -139,9 +139,7 @@ class Audio(Sensor):
         if shutil.which("arecord") is None:
             raise self.error("arecord is not installed: apt install alsa-utils")
         self._setup: dict[str, float] = {}  # what arecord told of its own, by name
-        self._overrun = self._broken = (
-            False  # the card lost samples: after what is in the pipe; before what comes
-        )
+        self._overrun = False  # arecord has said so
         self._arrivals = Arrivals(self._sound_hz, 2.0 * self._period_s)
         self._epoch, self._timeline = Epoch("monotonic", self.clock), Timeline(self.rate_hz)
         self._rest = b""  # of a frame

@@ -31,52 +31,34 @@ def of_file(name: str, file: Path) -> str:
 
 
 class Room:
-    """A null sink of PulseAudio's, in which something plays without end; the device `room` listens to it.
+    """A quiet room of PulseAudio's, that runs at the pace of this computer's clock; the device `room` listens to it."""
 
-    What is played comes out of it sample by sample, at the pace of this computer's clock.
-    """
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._socket = folder, folder / "native"
+        self.device = f'pcm.room {{ type pulse; server "unix:{self._socket}"; device quiet }}'
+        self._server: subprocess.Popen[bytes] | None = None
 
-    def __init__(self, folder: Path, rate_hz: int = 48_000, channels: int = 2) -> None:
-        self._folder, self._rate_hz, self._channels = folder, rate_hz, channels
-        self._socket = folder / "native"
-        self.device = f'pcm.room {{ type pulse; server "unix:{self._socket}"; device wall.monitor }}'
-        folders = {
-            name: str(folder)
-            for name in ("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_STATE_PATH")
-        }
-        self._environment = {**os.environ, **folders, "PULSE_SERVER": f"unix:{self._socket}"}
-        self._programs: list[subprocess.Popen[bytes]] = []
-
-    def begin(self, played: NDArray[np.int16]) -> None:
-        """`played` is (frames, channels)."""
-        form = f"rate={self._rate_hz} channels={self._channels} format=s16le"
-        self._start(
-            *(need("pulseaudio"), "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
-            *("--disable-shm=1", "--realtime=no", "--high-priority=no"),
-            *("-L", f"module-null-sink sink_name=wall {form}"),
-            *("-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"),
+    def begin(self) -> None:
+        folders = "HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_STATE_PATH"
+        self._server = subprocess.Popen(
+            [
+                *(need("pulseaudio"), "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
+                *("--disable-shm=1", "--realtime=no", "--high-priority=no"),
+                *("-L", "module-null-source source_name=quiet rate=48000 channels=2 max_latency_msec=20"),
+                *("-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"),
+            ],
+            env={**os.environ, **{name: str(self._folder) for name in folders}},
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         until(self._socket.exists)
-        file = self._folder / "played.raw"
-        played.tofile(file)
-        self._start(
-            *(need("pacat"), "--playback", "--device=wall", "--raw", "--format=s16le", "--latency-msec=20"),
-            *(f"--rate={self._rate_hz}", f"--channels={self._channels}", str(file)),
-        )
 
     def end(self) -> None:
-        for program in self._programs:
-            program.kill()
-            program.wait()
-        self._programs = []
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
         self._socket.unlink(missing_ok=True)
-
-    def _start(self, *command: str) -> None:
-        self._programs.append(
-            subprocess.Popen(
-                command, env=self._environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-        )
 
 
 class Card:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from sensors.audio import Audio
 from sensors.contract import PushedClock, SensorContract
 from sensors.pcm import SIZES, Format, decode
 from tests.real import need
-from tests.sensors.alsa_world import Card, Room, define, numbered, numbers, of_file
+from tests.sensors.alsa_world import Card, Room, define, numbers, of_file
 
 AB = [{"name": "a"}, {"name": "b"}]
 SOON_S = 20.0
@@ -71,7 +72,7 @@ class TestContract(SensorContract):
         self.room.end()
 
     def mend(self) -> None:
-        self.room.begin(numbered(60 * 48_000))
+        self.room.begin()
 
 
 # What it hears.
@@ -156,7 +157,29 @@ def test_what_is_whole_in_the_pipe_is_heard_and_the_rest_of_a_frame_waits(
         assert len(hear(sensor, 4800).values) == 4800
 
 
-# What is lost.
+# When it heard it, and what was lost.
+
+
+def test_samples_have_the_time_at_which_they_were_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("arecord")
+    room = Room(tmp_path)
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(define(tmp_path, room.device)))
+    room.begin()
+    with make("room", channels=AB) as sensor:
+        times = []
+        for _ in range(20):
+            reading = sensor.read(SOON_S)
+            assert reading is not None
+            end = reading.time + len(reading.values) / reading.rate_hz
+            times.append((reading.time, end, time.time()))
+        assert sensor.skipped == {}
+    room.end()
+    begins, ends, told = np.array(times).T
+    assert np.all(ends - told < 0.1)
+    assert np.all(told - ends < 1.0)  # this machine may be busy
+    np.testing.assert_allclose(begins[1:], ends[:-1], atol=0.01)
 
 
 @given(st.lists(st.floats(0.0, 4.0), min_size=5, max_size=30))
