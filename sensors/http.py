@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Literal
 
 from sensors.base import Channel, OptionError, PolledSensor, Positive, Reading
 from sensors.cells import Times, check_names, in_documents, number, scaled
-from sensors.http_fetch import Address, NoDocument, is_of, outside, parse_url, trust
+from sensors.http_fetch import Address, NoDocument, networks, on_premises, trust
 from sensors.prometheus import Selection
 from sensors.times import Form
 
@@ -77,13 +76,8 @@ class Http(PolledSensor):
         check_names("channels", [figure.name for figure in channels])
         if time is not None and form != "json":
             raise OptionError("time", time, "is for JSON; metrics that have a time say it themselves")
-        self._allowed = _networks(allow)
-        try:
-            self._endpoint = parse_url(url)
-        except ValueError as error:
-            raise OptionError("url", url, str(error)) from None
-        if self._endpoint.literal() is not None and not is_of(self._endpoint.host, self._allowed):
-            raise OptionError("url", url, outside(self._endpoint.host, self._endpoint.host))
+        self._allowed = networks(allow)
+        self._endpoint = on_premises(url, self._allowed)
         self.channels = tuple(Channel(figure.name, figure.unit) for figure in channels)
         self.rate_hz = rate_hz
         self.skipped: Counter[str] = Counter()
@@ -202,13 +196,3 @@ class Http(PolledSensor):
             return list(values), max(told) if told else None
 
         return find
-
-
-def _networks(texts: Sequence[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    networks = []
-    for i, text in enumerate(texts):
-        try:
-            networks.append(ipaddress.ip_network(text, strict=False))
-        except ValueError:
-            raise OptionError(f"allow[{i}]", text, "is no address or network, e.g. 203.0.113.7") from None
-    return networks

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sensors.base import OptionError
+
 MOST_BYTES = 4 * 2**20  # of a document: a node_exporter's metrics are 57 KB
 # What is of this network: the same as IPAddressAllow in deploy/tocsin.service
 PREMISES = tuple(
@@ -29,7 +31,7 @@ PREMISES = tuple(
         "fc00::/7",
     )
 )
-PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443, "rtsp": 554}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -105,14 +107,19 @@ class Endpoint:
             raise NoDocument("broken_answers", "answers what is cut off")
         return document
 
+    def at(self, address: Address, user: str = "") -> str:
+        """The URL with the address that was found instead of the name, for one who would ask for it again."""
+        where = str(address.where[0])
+        return f"{self.scheme}://{user}{f'[{where}]' if ':' in where else where}:{self.port}{self.target}"
+
     def _named(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def parse_url(url: str) -> Endpoint:
+def parse_url(url: str, schemes: Sequence[str]) -> Endpoint:
     """Raises ValueError that says what is wrong."""
-    example = "write one such as http://192.168.1.20/metrics"
+    example = f"write one such as {schemes[0]}://192.168.1.20/path"
     if re.search(r"[\s\x00-\x1f\x7f\\]", url):
         raise ValueError(f"holds a blank or a character that no URL may hold: {example}")
     try:
@@ -120,8 +127,8 @@ def parse_url(url: str) -> Endpoint:
         port = parts.port
     except ValueError as error:
         raise ValueError(f"is no URL ({error}): {example}") from None
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError(f"is no http or https URL: {example}")
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"is no {' or '.join(schemes)} URL: {example}")
     if parts.username is not None or parts.password is not None:
         raise ValueError(
             "holds a user or a password, which would be told in logs: no endpoint with one can be read"
@@ -130,6 +137,28 @@ def parse_url(url: str) -> Endpoint:
         raise ValueError("holds letters that are not ASCII: write them as %..")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Endpoint(url, parts.scheme, parts.hostname, PORTS[parts.scheme] if port is None else port, target)
+
+
+def networks(allow: Sequence[str]) -> list[Network]:
+    """Of an option `allow`. Raises OptionError."""
+    found: list[Network] = []
+    for i, text in enumerate(allow):
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError:
+            raise OptionError(f"allow[{i}]", text, "is no address or network, e.g. 203.0.113.7") from None
+    return found
+
+
+def on_premises(url: str, allowed: Sequence[Network], schemes: Sequence[str] = ("http", "https")) -> Endpoint:
+    """Of an option `url`. Raises OptionError, also for an address that may not be asked; a name is not resolved."""
+    try:
+        endpoint = parse_url(url, schemes)
+    except ValueError as error:
+        raise OptionError("url", url, str(error)) from None
+    if endpoint.literal() is not None and not is_of(endpoint.host, allowed):
+        raise OptionError("url", url, outside(endpoint.host, endpoint.host))
+    return endpoint
 
 
 def is_of(address: str, allowed: Sequence[Network]) -> bool:

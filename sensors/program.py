@@ -34,6 +34,14 @@ PRIVATE = (
 )
 
 
+class Ended(OSError):
+    """A program has ended, in words."""
+
+    def __init__(self, words: str, code: int | None) -> None:
+        super().__init__(words)
+        self.code = code  # None where it was ended by a signal, or has only closed its output
+
+
 class Program:
     """Runs from when it is made until `end`."""
 
@@ -45,12 +53,15 @@ class Program:
         folder: Path | None = None,
         environment: Mapping[str, str] | None = None,
         told: bytes = b"",
+        secret: str = "",
         pipe_bytes: int | None = None,
         hear: Callable[[str], bool] = lambda words: False,
     ) -> None:
-        """`told` is its input; `pipe_bytes`, how much it may say while nobody receives it, as far as the kernel
-        allows; `hear` gets each line of its complaints, and is true for one that is none. Raises OSError in words."""
-        self._listener, self._command, self._hear = listener, list(command), hear
+        """`told` is its input; `secret`, what must not be told when it complains; `pipe_bytes`, how much it may say
+        while nobody receives it, as far as the kernel allows; `hear` gets each line of its complaints, and is true
+        for one that is none. Raises OSError in words."""
+        self._listener, self._command = listener, list(command)
+        self._secret, self._hear = secret, hear
         self._complaints = Splitter(Counter(), whole=True)
         self._complained, self._last_words = 0, ""
         kept = {name: value for name, value in os.environ.items() if name not in PRIVATE}
@@ -79,7 +90,7 @@ class Program:
                 ear.write(told)
 
     def receive(self, timeout: float, most: int = CHUNK) -> bytes:
-        """What it has said; b"" when nothing comes within `timeout` seconds. Raises OSError once it has ended."""
+        """What it has said; b"" when nothing comes within `timeout` seconds. Raises Ended."""
         end = time.monotonic() + timeout
         left = timeout
         while True:
@@ -90,7 +101,7 @@ class Program:
             if self._says in ready:
                 chunk = os.read(self._says.fileno(), most)
                 if not chunk:
-                    raise OSError(self._ended())
+                    raise self._ended()
                 return chunk
             left = end - time.monotonic()
             if not ready or left <= 0.0:
@@ -120,6 +131,8 @@ class Program:
         if not chunk:
             self._complains.close()
         for line in self._complaints.feed(chunk):
+            if self._secret:
+                line = line.replace(self._secret, "***")
             words = "".join(c if c.isprintable() else " " for c in line[:LONGEST_WORDS])
             if self._hear(words):
                 continue
@@ -129,23 +142,24 @@ class Program:
                 more = " (the last that is told)" if self._complained == MOST_WORDS else ""
                 logger.info("sensor %s: %s says: %s%s", self._listener, self._command[0], words, more)
 
-    def _ended(self) -> str:
-        how = self._exit(GRACE_S)
+    def _ended(self) -> Ended:
+        how, code = self._exit(GRACE_S)
         while not self._complains.closed and select.select([self._complains], [], [], 0.0)[0]:
             self._complain()
-        return f"{self._command[0]} {how}" + (f": {self._last_words}" if self._last_words else "")
+        words = f"{self._command[0]} {how}" + (f": {self._last_words}" if self._last_words else "")
+        return Ended(words, code)
 
-    def _exit(self, timeout_s: float) -> str:
+    def _exit(self, timeout_s: float) -> tuple[str, int | None]:
         """How it ended, once it has; it is not reaped here."""
         end = time.monotonic() + timeout_s
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         while (status := os.waitid(os.P_PID, self._process.pid, flags)) is None:
             if time.monotonic() >= end:
-                return "has closed its output"
+                return "has closed its output", None
             time.sleep(0.005)
         if status.si_code == os.CLD_EXITED:
-            return f"ended with exit code {status.si_status}"
-        return f"was ended by signal {status.si_status}, {signal.strsignal(status.si_status)}"
+            return f"ended with exit code {status.si_status}", status.si_status
+        return f"was ended by signal {status.si_status}, {signal.strsignal(status.si_status)}", None
 
 
 def _trouble(program: str, folder: Path | None, error: OSError) -> str:

@@ -22,6 +22,7 @@ DRIVERS: dict[str, str] = {
     "adxl345": "sensors.adxl345:Adxl345",
     "audio": "sensors.audio:Audio",
     "exec": "sensors.exec_lines:ExecLines",
+    "camera": "sensors.camera:Camera",
     "can": "sensors.can:Can",
     "host": "sensors.host:Host",
     "http": "sensors.http:Http",
