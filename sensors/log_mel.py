@@ -73,16 +73,23 @@ class LogMel:
             told = f"are so many that the lowest is narrower than {line_hz:g} Hz, half of frame_hz"
             raise OptionError("mel.bands", how.bands, told)
         lines = mel(line_hz * np.arange(self._length // 2 + 1, dtype=np.float64))
-        # A triangle in mel for each band, that falls to zero at its neighbours' middle: together they count each line
-        # between the outermost middles once.
-        share = [np.interp(lines, edges[i : i + 3], [0.0, 1.0, 0.0], 0.0, 0.0) for i in range(how.bands)]
+        # A triangle in mel for each band, that falls to zero at its neighbours' middles: together they count each line
+        # between the outermost middles once. It rises over one step of mel, and falls over the next.
+        self._starts = np.searchsorted(lines, edges[:-1])  # of the steps, one more than there are bands
+        self._lines = slice(int(np.searchsorted(lines, edges[-1])))
+        step = np.searchsorted(edges[:-1], lines[self._lines], side="right") - 1
+        rise = (lines[self._lines] - edges[step]) / (
+            edges[1] - begin
+        )  # of those before the first, nothing is used
         self._window = np.hanning(self._length + 1)[:-1].astype(np.float32)[:, None]
         power = np.full(len(lines), 2.0)  # of both halves of the spectrum
         power[0] = 1.0
         if self._length % 2 == 0:
             power[-1] = 1.0
         power /= self._length * float(np.sum(self._window**2, dtype=np.float64))  # Parseval: a mean square
-        self._share = (np.array(share) * power).astype(np.float32)
+        power = power[self._lines]
+        self._rise = (rise * power).astype(np.float32)[:, None]
+        self._fall = ((1.0 - rise) * power).astype(np.float32)[:, None]
         self._zero_db = how.reference**2
         self._quietest = QUIETEST * full_scales.astype(np.float64) ** 2
         self._channels, self._bands = len(full_scales), how.bands
@@ -102,7 +109,11 @@ class LogMel:
         levels = np.empty((frames, self._channels * self._bands), np.float32)
         for i in range(frames):
             part = rows[i * self.hop : i * self.hop + self._length]
-            lines = np.fft.rfft(part * self._window, axis=0)
-            square = self._share @ (lines.real**2 + lines.imag**2)
+            lines = np.fft.rfft(part * self._window, axis=0)[self._lines]
+            # No product of matrices: BLAS would wake its threads for so little, and they wait busily for more.
+            squares = lines.real**2 + lines.imag**2
+            rising = np.add.reduceat(squares * self._rise, self._starts, axis=0)
+            falling = np.add.reduceat(squares * self._fall, self._starts, axis=0)
+            square = rising[:-1] + falling[1:]
             levels[i] = 10.0 * np.log10(np.maximum(square, self._quietest).T.ravel() / self._zero_db)
         return levels, self._length - 1 - older
