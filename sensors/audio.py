@@ -42,10 +42,10 @@ SMALLEST_SCALE, LARGEST_SCALE = (
 SILENT_S = 2.0  # and ten periods: a card that runs has something to say by then
 # What arecord says (alsa-utils, aplay/aplay.c), and what would be right
 ADVICE = {
-    "No such": "is it plugged in? `arecord -l` lists the cards",
+    "No such": "is it plugged in, and the agent's user in the group audio? `arecord -l` lists the cards",
     "busy": "another program has it",
     "Permission denied": "put the agent's user into the group audio",
-    "Sample format non available": "give it another `format`, or name it plughw:... to convert",
+    "Sample format non available": "give it a `format` that it has",
     "Channels count non available": "say with `inputs` how many channels it has",
 }
 
@@ -139,6 +139,7 @@ class Audio(Sensor):
         if shutil.which("arecord") is None:
             raise self.error("arecord is not installed: apt install alsa-utils")
         self._setup: dict[str, float] = {}  # what arecord told of its own, by name
+        self._formats: list[str] = []  # that the card has, where it has not the one that was asked for
         self._overrun = False  # arecord has said so
         self._arrivals = Arrivals(self._sound_hz, 2.0 * self._period_s)
         self._epoch, self._timeline = Epoch("monotonic", self.clock), Timeline(self.rate_hz)
@@ -211,7 +212,9 @@ class Audio(Sensor):
         told = re.match(r"\s+([a-z_ ]+?) *: (\d+)", words)
         if told:
             self._setup.setdefault(told[1], float(told[2]))  # what comes later is of what it is made of
-        return re.match(r"arecord: |ALSA lib |Warning|- ", words) is None
+        if words.startswith("- "):  # after "Available formats:"
+            self._formats.append(words[2:])
+        return re.match(r"arecord: |ALSA lib |Warning", words) is None
 
     def _hear(self, program: Program, timeout: float) -> bool:
         """Wait for sound, and take all there is; False when none came. Raises OSError."""
@@ -288,5 +291,6 @@ class Audio(Sensor):
 
     def _trouble(self, error: OSError) -> SensorError:
         words = re.sub(r"arecord: \w+:\d+: ", "", str(error))
-        advice = next((told for said, told in ADVICE.items() if said in words), "")
-        return self.error(f"{self._device}: {words}" + (f": {advice}" if advice else ""))
+        advice = next((f": {told}" for said, told in ADVICE.items() if said in words), "")
+        formats = f": {', '.join(self._formats)}" if self._formats else ""
+        return self.error(f"{self._device}: {words}{advice}{formats}")

@@ -20,6 +20,7 @@ from sensors.picture import Figure, Look, Picture, Region
 from sensors.program import Ended
 from sensors.recording import start_time
 from sensors.sample_times import Epoch
+from sensors.v4l2 import PACKED
 from sensors.video import NoVideo, Video
 
 FIRST_S = (
@@ -100,6 +101,7 @@ class Camera(PolledSensor):
             raise OptionError(path, value, "goes with file")
         self._look = Look(regions, figures)
         self.channels, self.rate_hz = self._look.channels, rate_hz
+        self.extra = "jpeg" if (url is not None and not live) or format in PACKED else ""
         self.waits = file is not None  # so nothing of it is ever dropped
         self.skipped: Counter[str] = Counter()
         self._device, self._file, self._live = device, file, live

@@ -15,7 +15,7 @@ class Decoder:
     """Raises SensorError when it is made without Pillow."""
 
     def __init__(self, coloured: bool) -> None:
-        self._pillow: Any = require("PIL.Image", "camera")
+        self._pillow: Any = require("PIL.Image", "jpeg")
         self._mode = "YCbCr" if coloured else "L"
 
     def picture(self, octets: bytes) -> Picture:

@@ -21,9 +21,9 @@ from sensors.values import Problem, convert, named_fields, show_type, unknown_na
 DRIVERS: dict[str, str] = {
     "adxl345": "sensors.adxl345:Adxl345",
     "audio": "sensors.audio:Audio",
-    "exec": "sensors.exec_lines:ExecLines",
     "camera": "sensors.camera:Camera",
     "can": "sensors.can:Can",
+    "exec": "sensors.exec_lines:ExecLines",
     "host": "sensors.host:Host",
     "http": "sensors.http:Http",
     "iio": "sensors.iio:Iio",

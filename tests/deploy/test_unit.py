@@ -48,7 +48,7 @@ def test_the_sandbox_is_tight_although_sensors_are_allowed() -> None:
     print(f"exposure {score[1]}")
     assert float(score[1]) <= MOST_EXPOSURE
     allowed = _settings()["DeviceAllow"]
-    for device in ("char-i2c", "char-iio", "char-gpiochip", "char-ttyUSB", "char-alsa"):
+    for device in ("char-i2c", "char-iio", "char-gpiochip", "char-ttyUSB", "char-alsa", "char-video4linux"):
         assert f"{device} rw" in allowed
 
 

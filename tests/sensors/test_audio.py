@@ -268,15 +268,16 @@ def program(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, rate_hz: i
         ("audio open error: Device or resource busy", "another program has it"),
         ("audio open error: Permission denied", "into the group audio"),
         ("audio open error: No such file or directory", "arecord -l"),
-        ("Sample format non available", "plughw"),
+        ("Sample format non available", "a `format` that it has: S16_LE, S32_LE"),
         ("Channels count non available", "inputs"),
     ],
 )
 def test_a_card_that_cannot_be_opened_is_an_error_that_says_what_is_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaint: str, advice: str
 ) -> None:
-    code = f"complain('arecord: main:831: {complaint}'); sys.exit(1)"
-    program(tmp_path, monkeypatch, code.replace("complain(", "complain("), rate_hz=48_000)
+    formats = "Available formats:\\n- S16_LE\\n- S32_LE" if "format" in complaint else ""
+    code = f"complain('arecord: main:831: {complaint}\\n{formats}'); sys.exit(1)"
+    program(tmp_path, monkeypatch, code)
     sensor = make("hw:1")
     with pytest.raises(SensorError, match=rf"ear: hw:1: .*{complaint}: .*{advice}"), sensor:
         hear(sensor, 1)
