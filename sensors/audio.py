@@ -51,7 +51,7 @@ ADVICE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ear:
+class Input:
     """One channel.
 
     Options:
@@ -91,7 +91,7 @@ class Audio(Sensor):
         self,
         *,
         device: str,
-        channels: Sequence[Ear] | None = None,
+        channels: Sequence[Input] | None = None,
         rate_hz: Positive = 48_000.0,
         format: Format = "S16_LE",
         inputs: Annotated[int, AtLeast(1)] | None = None,
@@ -103,7 +103,7 @@ class Audio(Sensor):
             raise OptionError("device", device, "is no name of a device, such as hw:CARD=Device")
         if rate_hz != int(rate_hz) or rate_hz > MOST_HZ:
             raise OptionError("rate_hz", rate_hz, f"must be a whole number of at most {MOST_HZ}")
-        ears = [Ear("sound")] if channels is None else channels
+        ears = [Input("sound")] if channels is None else channels
         check_names("channels", [ear.name for ear in ears])
         places = [i if ear.input is None else ear.input - 1 for i, ear in enumerate(ears)]
         if inputs is not None and max(places) >= inputs:

@@ -26,7 +26,7 @@ class Mel:
         bands: how many.
         lowest_hz: where the lowest band begins.
         highest_hz: where the highest ends; without it, half the rate of the sound.
-        reference: what 0 dB is, in the unit of the channel: for sound in Pa, 2e-5 gives dB SPL.
+        reference: what 0 dB is, in the unit of the channel: for sound in Pa, 0.00002 gives dB SPL.
     """
 
     frame_hz: Positive = 10.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import signal
 import socket
 import struct
 import subprocess
@@ -198,6 +199,11 @@ class NetworkCamera:
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
+
+    def hold(self) -> None:
+        """From now on it does nothing, and does not say so."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def end(self) -> None:
         if self._process is not None:

@@ -204,6 +204,16 @@ def test_pictures_that_waited_are_passed_over_and_counted() -> None:
         assert sensor.skipped["older_frames"] >= 2
 
 
+def test_a_camera_that_falls_silent_is_an_error() -> None:
+    need("ffmpeg")
+    with NetworkCamera() as camera, make(url=camera.url, rate_hz=10, timeout_s=0.5) as sensor:
+        next_of(sensor)
+        camera.hold()
+        with pytest.raises(SensorError, match=r"it gives no picture within 0.5 s"):  # noqa: PT012
+            for _ in range(100):
+                sensor.read(0.5)
+
+
 def commands_of(program: str) -> list[str]:
     """The command lines of all that run it."""
     found = []
