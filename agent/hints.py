@@ -33,10 +33,6 @@ def _there(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     for card in sorted(root.glob("sys/class/net/*")):
         if read(card / "type").strip() == CAN:
             yield f"CAN bus {card.name}", ("can",)
-    for microphone in sorted(root.glob("dev/snd/pcmC*c")):
-        yield f"sound input {_shown(microphone, root)}", ("audio",)
-    for camera in sorted(root.glob("sys/class/video4linux/video*")):
-        yield f"camera /dev/{camera.name} ({read(camera / 'name').strip()})", ("camera",)
 
 
 def _shown(path: Path, root: Path) -> str:

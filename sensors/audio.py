@@ -8,20 +8,24 @@ import shutil
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensors.alsa_cards import recorders
 from sensors.base import (
     VIBRATION_FROM_HZ,
     AtLeast,
     Channel,
+    Found,
     OptionError,
     Positive,
     Reading,
     Sensor,
     SensorError,
+    sensor_name,
 )
 from sensors.cells import check_names
 from sensors.log_mel import LogMel, Mel
@@ -133,6 +137,22 @@ class Audio(Sensor):
         self._period_s = min(PERIOD_S, block_s)
         self._program: Program | None = None
         self._ready: deque[Reading] = deque()
+
+    @classmethod
+    def find(cls, root: Path) -> Sequence[Found]:
+        """Cards that record; how many channels, only USB cards say, and others mostly have two."""
+        found = []
+        for recorder in recorders(root):
+            options: dict[str, object] = {"device": f"hw:CARD={recorder.card},DEV={recorder.device}"}
+            count = recorder.channels or 2
+            if count > 1:
+                options["channels"] = [{"name": f"channel {i + 1}"} for i in range(count)]
+            if recorder.format is not None:
+                options |= {"format": recorder.format, "rate_hz": recorder.rate_hz}
+            note = "" if shutil.which("arecord") else "sudo apt install alsa-utils"
+            what = f"sound card {recorder.card}: {recorder.what}"
+            found.append(Found(sensor_name(recorder.card, "audio"), what, options, note))
+        return found
 
     def open(self) -> None:
         self.close()

@@ -12,9 +12,20 @@ from urllib.parse import quote
 
 import numpy as np
 
-from sensors.base import AtLeast, NotNegative, OptionError, PolledSensor, Positive, Reading, SensorError
+from sensors.base import (
+    AtLeast,
+    Found,
+    NotNegative,
+    OptionError,
+    PolledSensor,
+    Positive,
+    Reading,
+    SensorError,
+    sensor_name,
+)
 from sensors.eyes import Eye, Node, Snapshots
 from sensors.http_fetch import networks, on_premises
+from sensors.kernel_files import by_number, read
 from sensors.password import Password
 from sensors.picture import Figure, Look, Picture, Region
 from sensors.program import Ended
@@ -111,6 +122,23 @@ class Camera(PolledSensor):
         self._where = str(device or url or file)
         self._eye: Eye | None = None
         self._video: Video | None = None
+
+    @classmethod
+    def find(cls, root: Path) -> Sequence[Found]:
+        """USB cameras. A board's other nodes are codecs, and cameras that give no pictures without more software."""
+        names = {path.resolve().name: path for path in sorted(root.glob("dev/v4l/by-id/*"))}
+        found = []
+        for node in sorted(root.glob("sys/class/video4linux/video*"), key=by_number):
+            if read(node / "index").strip() != "0" or "/usb" not in str(node.resolve()):
+                continue  # the other nodes of a camera give no pictures
+            path = (
+                "/" + str(names[node.name].relative_to(root)) if node.name in names else f"/dev/{node.name}"
+            )
+            what = read(node / "name").strip()
+            found.append(
+                Found(sensor_name(what.partition(":")[0], "camera"), f"camera {what}", {"device": path})
+            )
+        return found
 
     def open(self) -> None:
         self.close()

@@ -22,6 +22,7 @@ from sensors.jpeg import Decoder
 from sensors.v4l2 import Shape
 from tests.sensors.camera_world import SIZE, EmulatedNode, jpeg, raw
 from tests.sensors.http_peer import Hostile, Pages
+from tests.sensors.world import make_board
 
 ALL = ["luminance", "contrast", "sharpness", "change", "saturated", "red", "green", "blue"]
 SOON_S = 20.0
@@ -314,6 +315,34 @@ def test_a_picture_that_claims_to_be_huge_is_refused() -> None:
     octets[frame + 5 : frame + 9] = b"\xff\xff\xff\xff"
     with pytest.raises(ValueError, match=r"65535 x 65535 pixels|exceeds"):
         Decoder(False).picture(bytes(octets))
+
+
+# What is there.
+
+
+def test_usb_cameras_are_found_by_the_name_that_stays(tmp_path: Path) -> None:
+    usb = "sys/devices/platform/xhci/usb1/1-1/1-1:1.0/video4linux"
+    names = {f"{usb}/video0": "HD Webcam: HD Webcam", f"{usb}/video1": "HD Webcam: HD Webcam"}
+    names["sys/devices/platform/codec/video4linux/video10"] = "bcm2835-codec-decode"
+    names["sys/devices/platform/xhci/usb2/2-1/video4linux/video2"] = "Microscope"
+    classes = tmp_path / "sys/class/video4linux"
+    classes.mkdir(parents=True)
+    for folder, name in names.items():
+        index = "1\n" if folder.endswith("video1") else "0\n"
+        make_board(tmp_path, {f"{folder}/name": f"{name}\n", f"{folder}/index": index})
+        (classes / Path(folder).name).symlink_to(tmp_path / folder)
+    make_board(tmp_path, {"dev/video0": ""})
+    by_id = tmp_path / "dev/v4l/by-id"
+    by_id.mkdir(parents=True)
+    (by_id / "usb-046d_HD_Webcam-video-index0").symlink_to("../../video0")
+    assert [(found.name, found.what, found.options) for found in Camera.find(tmp_path)] == [
+        (
+            "HD-Webcam",
+            "camera HD Webcam: HD Webcam",
+            {"device": "/dev/v4l/by-id/usb-046d_HD_Webcam-video-index0"},
+        ),
+        ("Microscope", "camera Microscope", {"device": "/dev/video2"}),
+    ]
 
 
 # Options.
