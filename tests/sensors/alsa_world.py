@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.contract import PushedClock
-from tests.real import need
+from tests.real import need, require
 
 SYSTEM = Path("/usr/share/alsa/alsa.conf")
 SOON_S = 20.0
@@ -39,6 +39,8 @@ class Room:
         self._server: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
+        plugins = list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
+        require(bool(plugins), "libasound2-plugins is not installed")
         folders = "HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH", "PULSE_STATE_PATH"
         self._server = subprocess.Popen(
             [

@@ -174,12 +174,15 @@ class NetworkCamera:
 
     def __init__(self, pattern: str = "white", login: tuple[str, str, str] = ("", "", "basic")) -> None:
         """`login` is user, password, and basic or digest."""
-        can = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+        can = (
+            "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import Gst, GstRtspServer; "
+            "Gst.init(None); assert all(map(Gst.ElementFactory.find, ('videotestsrc', 'jpegenc', 'rtpjpegpay')))"
+        )
         able = (
             Path(DEBIANS_PYTHON).exists()
             and not subprocess.run([DEBIANS_PYTHON, "-c", can], capture_output=True, check=False).returncode
         )
-        require(able, "gir1.2-gst-rtsp-server-1.0 is not installed")
+        require(able, "gir1.2-gst-rtsp-server-1.0 or gstreamer1.0-plugins-good is not installed")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.url = f"rtsp://127.0.0.1:{self.port}/eye"
