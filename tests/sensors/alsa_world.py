@@ -38,6 +38,13 @@ class Room:
         self.device = f'pcm.room {{ type pulse; server "unix:{self._socket}"; device quiet }}'
         self._server: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> Room:
+        self.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
     def begin(self) -> None:
         plugins = list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
         require(bool(plugins), "libasound2-plugins is not installed")

@@ -166,8 +166,7 @@ def test_samples_have_the_time_at_which_they_were_taken(
     need("arecord")
     room = Room(tmp_path)
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(define(tmp_path, room.device)))
-    room.begin()
-    with make("room", channels=AB) as sensor:
+    with room, make("room", channels=AB) as sensor:
         times = []
         for _ in range(20):
             reading = sensor.read(SOON_S)
@@ -175,7 +174,6 @@ def test_samples_have_the_time_at_which_they_were_taken(
             end = reading.time + len(reading.values) / reading.rate_hz
             times.append((reading.time, end, time.time()))
         assert sensor.skipped == {}
-    room.end()
     begins, ends, told = np.array(times).T
     assert np.all(ends - told < 0.1)
     assert np.all(told - ends < 1.0)  # this machine may be busy
