@@ -23,9 +23,8 @@ RISE_MOST = 2.0  # times the CPU in use, at most, in one step up
 CUT_S = 30.0  # from one step back from heat to the next: how soon a board's temperature answers
 CUT = 0.6  # of what the monitors take is left after a step back
 NEAR_C, CLEAR_C = 1.5, 4.0  # below the limit: from here on steps back, and up to here no step up
-LONGEST_S = (
-    4 * 3600.0
-)  # a step up that was taken back is not tried again before; doubled each time up to this
+# A step up that was taken back is not tried again before RISE_S, doubled each time up to this.
+LONGEST_S = 4 * 3600.0
 LATE_S, LATE_LOOKS = 2.0, 2  # the pipeline was behind by so much at so many looks: the hardware cannot do it
 HARDWARE = 0.8  # cores that the pipeline may use at all: it is one thread, and must catch up after a pause
 CROWDED = 40.0  # % of the last 10 s in which somebody waited for a processor (PSI): others need it more

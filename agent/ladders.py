@@ -21,13 +21,11 @@ ORDER: tuple[Priority, ...] = ("low", "normal", "high")  # who is shed first whe
 # Shares of what the whole model hears that is heard at once between its looks, by the sentinel and by single windows:
 # `python -m benchmarks governor` measures them (docs/governor.md).
 SENTINEL_HEARS, LITE_HEARS = 0.5, 0.8
-WORTH = (
-    0.5  # a step that costs a tenth of looking at everything must be worth a twentieth of the delay allowed
-)
+# A step that costs a tenth of looking at everything must be worth a twentieth of the delay allowed.
+WORTH = 0.5
 LEARNS = 0.5  # so much more is it worth to look at all of a machine whose normal is not known well yet
-GROWN_S = (
-    3600.0  # of normal, after which it is: an edge learned from minutes went on moving for an hour or two
-)
+# ... seconds of normal after which it is: an edge learned from minutes went on moving for an hour or two.
+GROWN_S = 3600.0
 NEGLIGIBLE = 2e-5  # cores: a monitor that costs less than this at its dearest has one point
 STIRRED = 0.02  # share of windows that a healthy machine makes the model look at besides
 GATHERED_S = 5.0  # of a vibration, at most: how late the sentinel may be

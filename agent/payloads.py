@@ -222,7 +222,9 @@ class Governor(Struct, frozen=True, kw_only=True):
         dict[str, float],
         Meta(description="those set of cores, power_w, temperature_c, battery_s, memory_bytes"),
     ]
-    cores: Annotated[Number, Meta(description="CPU seconds per second of the agent, mean of 20 s")] = None
+    cores: Annotated[Number, Meta(description="CPU seconds per second of the agent, mean of about 40 s")] = (
+        None
+    )
     allowed_cores: Annotated[Number, Meta(description="that the tightest budget leaves")] = None
     power_w: Annotated[Number, Meta(description="of the agent, above the idle board")] = None
     power: Annotated[str, Meta(description="how the power is known")] = "reckoned from processor time"

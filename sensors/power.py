@@ -42,9 +42,8 @@ def power_sources(root: Path) -> Iterator[Source]:
         yield Channel(f"power {label}", "W"), read_rail
     for zone in sorted(root.glob("sys/class/powercap/intel-rapl:[0-9]*"), key=lambda path: path.name):
         name = read(zone / "name").strip() or zone.name
-        if zone.name.count(":") == 1 and read(
-            zone / "energy_uj"
-        ):  # packages, not parts of them; root alone may read it
+        # Packages, not parts of them; root alone may read them.
+        if zone.name.count(":") == 1 and read(zone / "energy_uj"):
             yield Channel(f"power {name}", "W"), Rapl(zone).watts
     if total is not None:
         yield Channel("power total", "W"), partial(added, total)

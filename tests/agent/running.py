@@ -127,6 +127,12 @@ def events(ears: Subscriber) -> list[dict[str, Any]]:
     return [json.loads(payload) for topic, payload, _ in ears.heard if topic.endswith("/event")]
 
 
+def news(ears: Subscriber) -> list[dict[str, Any]]:
+    """Those heard so far, each once: an agent that is killed may not know that it was understood, and says it again."""
+    heard = events(ears)
+    return [event for i, event in enumerate(heard) if event not in heard[:i]]
+
+
 def states(ears: Subscriber, monitor: str = "") -> list[dict[str, Any]]:
     """The states heard so far: of a monitor, or of the agent itself."""
     ending = f"pi-7/{monitor}/state" if monitor else "pi-7/state"

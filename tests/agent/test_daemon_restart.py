@@ -13,7 +13,7 @@ import pytest
 
 from tests.agent.brokers import Broker, Subscriber, until
 from tests.agent.recordings import START, step, write_csv
-from tests.agent.running import Agent, events, states
+from tests.agent.running import Agent, events, news, states
 from tests.agent.test_daemon import LIVE, RECORDED, any_broker, replayed, without_clock
 from tests.agent.troubled import DRIVER
 
@@ -133,19 +133,19 @@ def test_an_alert_outlives_a_restart_and_is_cleared_when_the_machine_is_well(
         until(lambda: agent.log.count("listens on") == 2, "it is back")
         until(lambda: agent.ask()["sensors"]["pump"]["rows"] > 50, "it listens")
         assert agent.ask()["monitors"]["pump"]["state"] == "active"
-        assert events(ears) == [raised], "nothing new has happened"
+        assert news(ears) == [raised], "nothing new has happened"
         assert (
             b""
             not in ears.on(topic)[ears.on(topic).index(json.dumps(raised, separators=(",", ":")).encode()) :]
         )
         gate.unlink()
-        until(lambda: len(events(ears)) == 2, "cleared")
-        cleared = events(ears)[1]
+        until(lambda: len(news(ears)) == 2, "cleared")
+        cleared = news(ears)[1]
         assert (cleared["kind"], cleared["seq"], cleared["since"]) == ("cleared", 2, raised["since"])
         until(lambda: ears.on(topic)[-1] == b"", "the retained alert is emptied")
         assert agent.stop() == 0
         agent.start()
         until(lambda: agent.log.count("listens on") == 3, "it is back again")
         until(lambda: agent.ask()["sensors"]["pump"]["rows"] > 50, "it listens")
-        assert len(events(ears)) == 2, "what has cleared is over"
+        assert len(news(ears)) == 2, "what has cleared is over"
         assert agent.stop() == 0

@@ -47,9 +47,8 @@ def test_sixteen_monitors_live_on_a_quarter_of_a_core_and_128_mb(tmp_path: Path)
     with (
         Mosquitto(tmp_path / "broker") as broker,
         Cgroup("tocsin-quarter", memory_bytes=MEMORY_BYTES, cores=CORES) as group,
-        Agent(tmp_path, configuration(), port=broker.port) as agent,
+        Agent(tmp_path, configuration(), port=broker.port, before=group.enter) as agent,
     ):
-        group.take(agent.pid)
         time.sleep(LEARN_S)
         learned = agent.ask()
         assert set(learned["agent"]["monitors"].values()) == {"armed"}, agent.log
