@@ -45,7 +45,7 @@ def configuration() -> dict[str, Any]:
 
 def test_sixteen_monitors_live_on_a_quarter_of_a_core_and_128_mb(tmp_path: Path) -> None:
     with (
-        Mosquitto(tmp_path / "broker") as broker,
+        Mosquitto(tmp_path) as broker,
         Cgroup("tocsin-quarter", memory_bytes=MEMORY_BYTES, cores=CORES) as group,
         Agent(tmp_path, configuration(), port=broker.port, before=group.enter) as agent,
     ):
