@@ -19,6 +19,7 @@ from agent.messages import Message, Topics
 from agent.outbox import Outbox, OutboxError
 from agent.requests import RequestError, Transaction, parsed
 from agent.session import Bell, Received, Session, wait
+from sensors.named_thread import NamedThread
 from sensors.tls import Tls
 
 __all__ = ["Answer", "Backoff", "BrokerOptions", "Publisher", "RequestError", "Status", "Tls"]
@@ -120,7 +121,7 @@ class Publisher:
     def start(self) -> None:
         self._take_leave()
         self.outbox.listen(self._bell.ring)
-        self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
+        self._thread = NamedThread(target=self._run, name="publish", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:

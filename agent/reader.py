@@ -11,6 +11,7 @@ from typing import Literal
 from agent.inbox import Inbox
 from agent.pace import Pace
 from sensors.base import Reading, Sensor, SensorError
+from sensors.named_thread import NamedThread
 from sensors.plugins import words
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Reader:
         self._reading_since = 0.0
         self._in_open = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"read:{sensor.name}", daemon=True)
+        self._thread = NamedThread(target=self._run, name=f"read:{sensor.name}", daemon=True)
 
     def delivered_hz(self) -> float | None:
         """Samples per second it really gave over the last minute; None until that is known."""

@@ -32,6 +32,7 @@ from agent.work import make_regulator, work_of
 from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from sensors.base import Sensor, SensorError
+from sensors.named_thread import NamedThread
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Road:
         self._lean_at = math.inf  # when to give back what starting and learning needed
         self._stop = threading.Event()
         self._stop_by = 0.0
-        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._thread = NamedThread(target=self._run, name="pipeline", daemon=True)
         self.states: dict[str, MonitorState] = {}
         self.trouble: dict[str, str] = {}  # what is wrong, by what it is wrong with
         self.counters = {"events": 0, "events_lost_to_memory": 0, "readings": 0}

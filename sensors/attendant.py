@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from sensors.named_thread import NamedThread
+
 LEAVE_S = 5.0  # longest that `end` waits for it; one that hangs is left behind, and ends with the process
 
 
@@ -17,7 +19,7 @@ class Attendant:
         self._attend = attend
         self._up, self._leaving = threading.Event(), threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = NamedThread(target=self._run, name=name, daemon=True)
         self.ended = False
 
     def up(self) -> None:
