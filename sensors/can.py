@@ -13,6 +13,7 @@ from sensors.base import AtLeast, Channel, NotNegative, OptionError, Positive, S
 from sensors.extras import require
 from sensors.pushed import TURN_S, Line, PushedSensor
 from sensors.quantity import quantity
+from sensors.serial_port import trouble
 
 STALE_S = 5.0  # where the DBC tells no cycle time
 CYCLES = 10.0  # that may be missed where it does
@@ -93,6 +94,7 @@ class Can(PushedSensor):
         self._bus |= {name: value for name, value in (("bitrate", bitrate), ("fd", fd)) if value}
         if interface == "slcan":
             self._bus["listen_only"] = True  # others are told so where their bit rate is set
+            self._bus["timeout"] = TURN_S  # python-can itself would look each millisecond
         self._places: tuple[Place, ...] = ()
         self._messages: dict[
             tuple[int, bool], Any
@@ -110,7 +112,7 @@ class Can(PushedSensor):
         for i, place in enumerate(self._places):
             channels.setdefault(place.message, []).append((i, place))
         try:
-            with can.Bus(**self._bus, **self._filters(), ignore_config=True) as bus:
+            with self._open(can) as bus:
                 line.up()
                 while not line.leaving:
                     frame = self._receive(bus)
@@ -126,6 +128,14 @@ class Can(PushedSensor):
         except OSError as error:
             if error.errno == errno.EAFNOSUPPORT:
                 raise SensorError(NO_SOCKETS) from error
+            raise
+
+    def _open(self, can: Any) -> Any:
+        try:
+            return can.Bus(**self._bus, **self._filters(), ignore_config=True)
+        except (can.CanError, OSError) as error:
+            if self._bus["interface"] == "slcan":
+                raise SensorError(trouble(self.where, error)) from error
             raise
 
     def _receive(self, bus: Any) -> Any:

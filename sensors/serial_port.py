@@ -40,13 +40,15 @@ class Port:
                 exclusive=True,
             )
         except (OSError, ValueError, termios.error) as error:  # pyserial lets the last pass: it is no OSError
-            raise OSError(self._trouble(error)) from None
+            raise OSError(trouble(self.path, error)) from None
 
-    def _trouble(self, error: Exception) -> str:
-        if not Path(self.path).exists():
-            return f"there is no {self.path}: is it plugged in? (ls /dev/serial/by-id)"
-        if not os.access(self.path, os.R_OK | os.W_OK):
-            return f"{self.path} may not be opened: be in the group that owns it, mostly dialout"
-        if "lock" in str(error):
-            return f"{self.path} is in use by another program or sensor"
-        return f"{self.path} cannot be opened: {error}"
+
+def trouble(path: str, error: Exception) -> str:
+    """Why a port cannot be opened, in words."""
+    if not Path(path).exists():
+        return f"there is no {path}: is it plugged in? (ls /dev/serial/by-id)"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"{path} may not be opened: be in the group that owns it, mostly dialout"
+    if "lock" in str(error):
+        return f"{path} is in use by another program or sensor"
+    return f"{path} cannot be opened: {error}"
