@@ -134,6 +134,20 @@ class SensorConfig(Frozen, frozen=True, kw_only=True):
         """How long the sensor may be silent, in seconds, when it gives a reading each `period_s`."""
         return self.silent_after_s if self.silent_after_s is not None else max(30.0, 10 * period_s)
 
+    @property
+    def replayed(self) -> bool:
+        """Whether it begins anew at each start: a recording, or recordings that are joined."""
+        return _replayed({"driver": self.driver, **self.options})
+
+
+def _replayed(source: object) -> bool:
+    if not isinstance(source, dict):
+        return False
+    parts = source.get("of")
+    if source.get("driver") == "join" and isinstance(parts, dict):
+        return all(map(_replayed, parts.values()))
+    return source.get("driver") == "recording"
+
 
 class Config(Frozen, frozen=True, kw_only=True):
     """The agent as a whole."""

@@ -52,11 +52,17 @@ def recorded(
     if files:
         stands_for = _stand_for(config, chosen, files, sensors)
     else:
+        listened_to = {monitor.sensor for monitor in chosen.values()}
+        heard = {name: sensor for name, sensor in config.sensors.items() if name in listened_to}
         stands_for = {
-            name: sensor.options["file"]
-            for name, sensor in config.sensors.items()
-            if sensor.driver == "recording" and name in {monitor.sensor for monitor in chosen.values()}
+            name: sensor.options["file"] for name, sensor in heard.items() if sensor.driver == "recording"
         }
+        joined = [name for name, sensor in heard.items() if sensor.replayed and name not in stands_for]
+        if joined and not stands_for:
+            raise Refusal(
+                f"{joined[0]} joins recordings, and a replay reads one file for each sensor:"
+                f" write one with tocsin record {joined[0]}, and name it, as in: tocsin replay FILE"
+            )
         if not stands_for:
             raise Refusal("no monitor listens to a recording: name one, as in: tocsin replay FILE")
     found: dict[str, SensorConfig] = {}

@@ -75,9 +75,7 @@ class Road:
         self._silences: dict[str, Silence] = {}  # of each monitor
         # Monitors of recordings, which begin anew at each start, and raise their alerts anew.
         self._replayed = {
-            name
-            for name, monitor in config.monitors.items()
-            if config.sensors[monitor.sensor].driver == "recording"
+            name for name, monitor in config.monitors.items() if config.sensors[monitor.sensor].replayed
         }
         kept = config.evidence
         self._evidence = Store(config.state_dir / "evidence", kept.max_size_bytes, kept.max_files)

@@ -147,6 +147,12 @@ def test_a_mistake_in_a_joins_part_has_its_line_and_path() -> None:
     ]
 
 
+def test_recordings_that_are_joined_begin_anew_as_one_does() -> None:
+    both = JOIN.replace("{driver: host}", "{driver: join, of: {fan: {driver: recording, file: fan.csv}}}")
+    assert load_text(both).sensors["cell"].replayed
+    assert not load_text(JOIN).sensors["cell"].replayed
+
+
 def test_a_sensor_is_silent_after_ten_readings_and_at_least_30_s() -> None:
     pump = load_text(SMALL).sensors["pump"]
     assert (pump.silence_s(1.0), pump.silence_s(300.0)) == (30.0, 3000.0)

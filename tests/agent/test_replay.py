@@ -34,6 +34,13 @@ monitors:
   fan: {sensor: fan, learn: 300 rows}
   board: {sensor: board}
 """
+JOIN = """
+sensors:
+  both:
+    driver: join
+    of: {pump: {driver: recording, file: pump.csv}, fan: {driver: recording, file: fan.csv}}
+monitors: {both: {sensor: both}}
+"""
 
 
 @pytest.fixture
@@ -44,6 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     times, values = step()
     write_csv(tmp_path / "fan.csv", times + 50, values[:, :2])
     (tmp_path / "tocsin.yaml").write_text(CONFIG)
+    (tmp_path / "join.yaml").write_text(JOIN)
 
     def tocsin(*arguments: str) -> tuple[int, str, str]:
         code = main(arguments)
@@ -269,6 +277,7 @@ def test_a_window_that_ended_while_learning_is_no_miss() -> None:
         (["replay", "pump.csv", "-o", "chunk=7"], "--chunk"),
         (["replay", "pump.csv", "--out", "no/such/folder"], "cannot be written"),
         (["replay", "-c", "gone.yaml"], "gone.yaml: no such file"),
+        (["replay", "-c", "join.yaml"], "write one with tocsin record both, and name it"),
     ],
 )
 def test_what_cannot_be_replayed_is_said_in_one_line(run: Run, arguments: list[str], words: str) -> None:
