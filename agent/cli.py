@@ -70,7 +70,7 @@ fields. The same files and configuration give the same bytes, whatever --chunk i
   tocsin status --json | jq .monitors
 """,
     "top": """
-  tocsin top                           budgets, use and plans of the running agent, until Ctrl-C
+  tocsin top                           budgets, use and plans of the running agent, until q
   tocsin top --once
 """,
     "bench": """

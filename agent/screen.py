@@ -13,6 +13,7 @@ from types import TracebackType
 
 # Of ECMA-48, and of xterm's control sequences: another screen without a cursor, and back
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+QUIT = "qQ\x03\x04"  # keys that end what is shown
 HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
@@ -42,9 +43,10 @@ class Screen:
         sys.stdout.write(f"{HOME}{f'{CLEAR_LINE}{chr(10)}'.join(fitting)}{CLEAR_LINE}{CLEAR_BELOW}")
         sys.stdout.flush()
 
-    def pressed(self) -> str:
-        """The keys since the last look; "" where there is no keyboard."""
-        if self._keys < 0 or not select.select([self._keys], [], [], 0.0)[0]:
+    def pressed(self, timeout_s: float = 0.0) -> str:
+        """The keys since the last look, or the first within so long; "" where there is none."""
+        keys = [self._keys] if self._keys >= 0 else []
+        if not select.select(keys, [], [], timeout_s)[0]:
             return ""
         return os.read(self._keys, 64).decode("ascii", "replace")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -14,37 +13,54 @@ from agent.checking import side_by_side
 from agent.config import Config
 from agent.governor import in_words
 from agent.quantities import DURATION
+from agent.screen import QUIT, Screen, drawable
 
 CELLS = 20
-HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 WORST_FIRST = ("blind", "learning", "armed")
 
 
 def command(config: Config, *, every_s: float, once: bool) -> int:
-    """Show the agent until Ctrl-C; where standard output is no terminal, or once, as plain lines. 1 when there is no
-    agent to ask."""
-    live = sys.stdout.isatty() and not once
-    if live:
-        sys.stdout.write("\x1b[2J")
+    """Show the agent until q or Ctrl-C; where standard output is no terminal, or once, as plain lines. 1 when there is
+    no agent to ask."""
     try:
-        while True:
-            answer = status.ask(config.state_dir)
-            if isinstance(answer, str):
-                print(f"{HOME + CLEAR_BELOW if live else ''}tocsin: {answer}", file=sys.stderr)
-                return 1
-            shown = [status.printable(line) for line in lines(answer)]
-            if live:
-                size = shutil.get_terminal_size()
-                shown = [line[: size.columns] for line in shown[: size.lines - 1]]
-                sys.stdout.write(HOME + "".join(f"{line}{CLEAR_LINE}\n" for line in shown) + CLEAR_BELOW)
-            else:
-                print("\n".join(shown))
-            sys.stdout.flush()
-            if once:
-                return 0
-            time.sleep(every_s)
+        if once or not drawable():
+            return _print(config, every_s, once)
+        with Screen() as screen:
+            answer = _draw(config, every_s, screen)
+        return _absent(answer) if answer else 0
     except KeyboardInterrupt:
         return 0
+
+
+def _print(config: Config, every_s: float, once: bool) -> int:
+    while not isinstance(shown := _look(config), str):
+        print("\n".join(shown), flush=True)
+        if once:
+            return 0
+        time.sleep(every_s)
+    return _absent(shown)
+
+
+def _draw(config: Config, every_s: float, screen: Screen) -> str:
+    """Until a key ends it, or the agent: then why it does not answer."""
+    while not isinstance(shown := _look(config), str):
+        screen.draw(shown)
+        end = time.monotonic() + every_s
+        while (left := end - time.monotonic()) > 0:
+            if any(key in QUIT for key in screen.pressed(left)):
+                return ""
+    return shown
+
+
+def _look(config: Config) -> list[str] | str:
+    """What is to be shown; words where there is no agent to ask."""
+    answer = status.ask(config.state_dir)
+    return answer if isinstance(answer, str) else [status.printable(line) for line in lines(answer)]
+
+
+def _absent(why: str) -> int:
+    print(f"tocsin: {why}", file=sys.stderr)
+    return 1
 
 
 def lines(answer: Mapping[str, Any]) -> list[str]:

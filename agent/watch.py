@@ -17,7 +17,7 @@ from agent.quantities import DURATION
 from agent.reader import Reader, left_out
 from agent.recordings import Refusal, pick
 from agent.scope import Scope
-from agent.screen import Screen, drawable
+from agent.screen import QUIT, Screen, drawable
 from agent.yaml_lines import printable
 from sensors import registry
 from sensors.base import Sensor, SensorError
@@ -26,7 +26,7 @@ TURN_S = 0.1  # longest before a key is noticed
 FRAME_S = 0.5  # between two pictures
 LINE_S = 1.0  # between two lines where there is no terminal
 STOP_S = 2.0
-QUIT, NEXT = "qQ\x03\x04", "\t "
+NEXT = "\t "
 
 
 def command(config: Config | None, name: str | None, *, lasting: str | None) -> int:

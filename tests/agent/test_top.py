@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent import top
+from tests.agent.brokers import free_port, until
+from tests.agent.running import Agent
+from tests.agent.terminal import Terminal
 
 ANSWER: dict[str, Any] = {
     "agent": {
@@ -81,3 +86,31 @@ def test_what_is_unknown_is_called_so(name: str) -> None:
     governor = {**ANSWER["agent"]["governor"], name: None}
     shown = "\n".join(top.lines({**ANSWER, "agent": {**ANSWER["agent"], "governor": governor}}))
     assert ("unknown of 75.0 Cel" in shown) == (name == "temperature_c")
+
+
+def test_on_a_terminal_it_is_drawn_until_q_and_says_so_when_the_agent_is_gone(tmp_path: Path) -> None:
+    config = {"sensors": {"board": {"driver": "host"}}, "monitors": {"board": {"sensor": "board"}}}
+    with Agent(tmp_path, config, port=free_port()) as agent:
+        words = [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "agent",
+            "top",
+            "-c",
+            str(agent.config),
+            "--every",
+            "0.1",
+        ]
+        agent.until("listens on board")
+        with Terminal(words) as terminal:
+            until(lambda: terminal.shows("MONITOR") and terminal.shows("no budgets are set"), "the table")
+            terminal.press("q")
+            assert terminal.end() == ""
+            assert terminal.process.returncode == 0
+        with Terminal(words) as terminal:
+            until(lambda: terminal.shows("MONITOR"), "the table")
+            agent.stop()
+            assert "tocsin: " in terminal.end()
+            assert terminal.process.returncode == 1
