@@ -27,11 +27,11 @@ from sensors.base import (
     SensorError,
     sensor_name,
 )
-from sensors.cells import check_names
 from sensors.log_mel import LogMel, Mel
 from sensors.pcm import SIZES, Format, decode
 from sensors.program import Program
 from sensors.sample_times import Arrivals, Epoch, Timeline
+from sensors.values import check_names
 
 MOST_HZ = 384_000  # arecord's own bound is 384 kHz; 192 kHz is what is tested
 PERIOD_S = 0.05  # longest between two interrupts of the card; each wakes arecord, and then the agent
@@ -108,7 +108,7 @@ class Audio(Sensor):
         if rate_hz != int(rate_hz) or rate_hz > MOST_HZ:
             raise OptionError("rate_hz", rate_hz, f"must be a whole number of at most {MOST_HZ}")
         ears = [Input("sound")] if channels is None else channels
-        check_names("channels", [ear.name for ear in ears])
+        check_names("channels[{}].name", [ear.name for ear in ears])
         places = [i if ear.input is None else ear.input - 1 for i, ear in enumerate(ears)]
         if inputs is not None and max(places) >= inputs:
             i = places.index(max(places))

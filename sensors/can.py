@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from sensors.base import AtLeast, Channel, NotNegative, OptionError, Positive, SensorError
 from sensors.extras import require
 from sensors.pushed import TURN_S, Line, PushedSensor
-from sensors.quantity import quantity
+from sensors.quantity import within
 from sensors.serial_port import trouble
+from sensors.values import check_names
 
 STALE_S = 5.0  # where the DBC tells no cycle time
 CYCLES = 10.0  # that may be missed where it does
@@ -81,11 +82,8 @@ class Can(PushedSensor):
         super().__init__(channel, rate_hz, delay_s)
         if dbc_file.suffix.lower() not in FORMATS:
             raise OptionError("dbc_file", str(dbc_file), f"must end in one of {', '.join(FORMATS)}")
-        if signals is not None and not signals:
-            raise OptionError("signals", [], "there are none")
-        for i, signal in enumerate(signals or ()):
-            if signal in (signals or ())[:i]:
-                raise OptionError(f"signals[{i}]", signal, "is there already")
+        if signals is not None:
+            check_names("signals[{}]", signals)
         if bitrate is not None and interface == "socketcan":
             set_it = f"ip link set {channel} type can bitrate {bitrate}"
             raise OptionError("bitrate", bitrate, f"is not set here for socketcan: {set_it}")
@@ -175,7 +173,7 @@ class Can(PushedSensor):
                 continue
             number, raw = math.nan, float(signals[place.signal])
             try:
-                number = quantity(raw, 1.0, 0.0, place.lowest, place.highest)
+                number = within(raw, place.lowest, place.highest)
             except ValueError as error:
                 self.skip("out_of_range", f"{message.name}.{place.signal}: {error}")
             if math.isnan(raw):

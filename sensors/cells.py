@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sensors.base import OptionError
-from sensors.json_path import LARGEST, compile_path, figure, parse
+from sensors.json_path import compile_path, figure, parse
+from sensors.quantity import Quantity
 from sensors.times import Form, find_form, parse_one
 
 EARLIEST_S = 946_684_800.0  # the year 2000: a clock that says an earlier time was never set
@@ -25,13 +26,13 @@ def number(cell: object, skipped: Counter[str]) -> float:
         return math.nan
 
 
-def scaled(number: float, scale: float, offset: float, skipped: Counter[str]) -> float:
-    """A number as a sample; NaN, and counted, where it does not fit one."""
-    sample = number * scale + offset
-    if abs(sample) > LARGEST:
-        skipped["too_large"] += 1
+def sample(number: float, quantity: Quantity, skipped: Counter[str]) -> float:
+    """A number as its channel's; missing, and counted, where it is outside of its limits."""
+    try:
+        return quantity.of(number)
+    except ValueError:
+        skipped["out_of_range"] += 1
         return math.nan
-    return sample
 
 
 class Times:
@@ -68,15 +69,6 @@ def in_documents(places: Sequence[tuple[str, str]]) -> Callable[[str | bytes], l
         return [_found(find, document) for find in finders]
 
     return cells
-
-
-def check_names(option: str, names: Sequence[str]) -> None:
-    """There is a channel, and no two have one name. Raises OptionError."""
-    if not names:
-        raise OptionError(option, [], "is empty: say what to read")
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise OptionError(f"{option}[{i}].name", name, "is given twice: channels have names of their own")
 
 
 def _found(find: Callable[[object], object], document: object) -> object:

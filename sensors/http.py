@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sensors.base import Channel, OptionError, PolledSensor, Positive, Reading
-from sensors.cells import Times, check_names, in_documents, number, scaled
+from sensors.base import OptionError, PolledSensor, Positive, Reading
+from sensors.cells import Times, in_documents, number, sample
 from sensors.http_fetch import Address, NoDocument, networks, on_premises, trust
 from sensors.prometheus import Selection
+from sensors.quantity import Quantity
 from sensors.times import Form
+from sensors.values import check_names
 
 ACCEPT = {"json": "application/json", "prometheus": "text/plain; version=0.0.4"}
 Cells = tuple[
@@ -22,25 +24,17 @@ Cells = tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Quantity):
     """One figure of the document.
 
     Options:
-        name: the channel's name.
-        unit: of what comes out, in UCUM.
         at: where it stands: in JSON its path, such as a.b[0].c; of Prometheus a metric with the labels that tell it
             from others, such as up{job="pump"}. Without it, the same as the name.
         per_s: it is a counter; the channel is its growth per second.
-        scale: the number is multiplied by this, ...
-        offset: ... and this is added.
     """
 
-    name: str
-    unit: str = "1"
     at: str | None = None
     per_s: bool = False
-    scale: float = 1.0
-    offset: float = 0.0
 
 
 class Http(PolledSensor):
@@ -73,12 +67,12 @@ class Http(PolledSensor):
         allow: Sequence[str] = (),
         ca_file: Path | None = None,
     ) -> None:
-        check_names("channels", [figure.name for figure in channels])
+        check_names("channels[{}].name", [figure.name for figure in channels])
         if time is not None and form != "json":
             raise OptionError("time", time, "is for JSON; metrics that have a time say it themselves")
         self._allowed = networks(allow)
         self._endpoint = on_premises(url, self._allowed)
-        self.channels = tuple(Channel(figure.name, figure.unit) for figure in channels)
+        self.channels = tuple(figure.channel for figure in channels)
         self.rate_hz = rate_hz
         self.skipped: Counter[str] = Counter()
         self._figures, self._form, self._timeout_s = tuple(channels), form, timeout_s
@@ -142,7 +136,7 @@ class Http(PolledSensor):
         figure, found = self._figures[place], number(cell, self.skipped)
         if figure.per_s and not math.isnan(found):
             found = self._growth(place, found, now)
-        return scaled(found, figure.scale, figure.offset, self.skipped)
+        return sample(found, figure, self.skipped)
 
     def _growth(self, place: int, count: float, now: float) -> float:
         """Per second since the document before; NaN for the first, and where the counter began anew."""

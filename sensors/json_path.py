@@ -8,9 +8,8 @@ import re
 from collections.abc import Callable
 from functools import reduce
 
+from sensors.base import LARGEST
 from sensors.times import is_number
-
-LARGEST = 3.4028234e38  # what float32 holds (IEEE 754); beyond it a value would become an infinity
 
 # a key, plain or in brackets and quotes, or the place in a list; a dot stands before plain keys but the first
 _STEP = re.compile(

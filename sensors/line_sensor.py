@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sensors.base import Channel, OptionError, PolledSensor, Reading
-from sensors.cells import check_names
+from sensors.base import OptionError, PolledSensor, Reading
 from sensors.lines import Line, LineForm, Splitter, Unreadable, Value
+from sensors.values import check_names
 
 STALE_TICKS = 3.0  # how old a value may be at a tick, where nothing else is said: two lines may be missed
 
@@ -31,12 +31,12 @@ class LineSensor(PolledSensor):
         """`align`: a sample at each tick of the rate, of the newest values; `asks`: at each tick, by a `sample` of the
         driver's own; otherwise each line is one. Raises OptionError."""
         line = line or Line()
-        check_names("channels", [value.name for value in channels])
+        check_names("channels[{}].name", [value.name for value in channels])
         if (align or asks) and line.time is not None:
             raise OptionError("line.time", line.time, "is of no use where samples are taken at ticks")
         if stale_s is not None and not align:
             raise OptionError("stale_s", stale_s, "goes with align")
-        self.channels = tuple(Channel(value.name, value.unit) for value in channels)
+        self.channels = tuple(value.channel for value in channels)
         self.rate_hz = rate_hz
         self.skipped: Counter[str] = Counter()
         self._form = LineForm(line, channels, self.skipped)

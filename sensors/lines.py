@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensors.base import OptionError
-from sensors.cells import Times, in_documents, number, scaled
+from sensors.cells import Times, in_documents, number, sample
+from sensors.quantity import Quantity
 from sensors.times import Form as TimeForm
 
 LONGEST = 65_536  # bytes of a line: an instrument's are shorter, and what never ends must not fill the memory
@@ -53,23 +54,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class Value(Quantity):
     """One value of each line.
 
     Options:
-        name: the channel's name.
-        unit: of what comes out, in UCUM.
         at: where it stands: in csv its column, from 1; in json its path, such as a.b[0].c; in a pattern its group.
             Without it, the column is its place in this list, and path and group are its name.
-        scale: the number is multiplied by this, ...
-        offset: ... and this is added.
     """
 
-    name: str
-    unit: str = "1"
     at: int | str | None = None
-    scale: float = 1.0
-    offset: float = 0.0
 
 
 class Unreadable(Exception):
@@ -105,7 +98,7 @@ class LineForm:
             except ValueError:
                 raise Unreadable("bad_times") from None
         numbers = [
-            scaled(number(self._plain(cell), found), value.scale, value.offset, found)
+            sample(number(self._plain(cell), found), value, found)
             for cell, value in zip(cells, self._values, strict=True)
         ]
         if all(math.isnan(number) for number in numbers):

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from sensors.base import AtLeast, Channel, OptionError, PolledSensor, Positive
-from sensors.cells import check_names
-from sensors.json_path import LARGEST
+from sensors.base import AtLeast, OptionError, PolledSensor, Positive
+from sensors.cells import sample
 from sensors.modbus_bus import Bus, NoAnswer, Wire, join, leave
 from sensors.modbus_registers import MOST_REGISTERS, Block, Register, plan
 from sensors.serial_port import Parity, Port
+from sensors.values import check_names
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Modbus(PolledSensor):
             raise OptionError("port", port, "give either port or host")
         if not (1 <= unit_id <= LAST_UNIT or (host and unit_id in (0, 255))):
             raise OptionError("unit_id", unit_id, f"must be 1 to {LAST_UNIT}, or, with host, also 0 or 255")
-        check_names("registers", [register.name for register in registers])
+        check_names("registers[{}].name", [register.name for register in registers])
         if most_registers > MOST_REGISTERS:
             raise OptionError(
                 "most_registers", most_registers, f"must be at most {MOST_REGISTERS}, as the standard"
@@ -72,7 +72,7 @@ class Modbus(PolledSensor):
                 raise OptionError(
                     "most_registers", most_registers, f"{register.name} takes {register.size} registers"
                 )
-        self.channels = tuple(Channel(register.name, register.unit) for register in registers)
+        self.channels = tuple(register.channel for register in registers)
         self.rate_hz = rate_hz
         self.skipped: Counter[str] = Counter()
         self._unit_id = unit_id
@@ -109,8 +109,8 @@ class Modbus(PolledSensor):
                     waiting[:0] = self._without_bridges(block)
                 continue
             had += 1
-            for place, number in block.numbers(answer):
-                values[place] = self._sound(number)
+            for place, register, number in block.numbers(answer):
+                values[place] = self._sound(register, number)
         if not had:
             raise OSError(f"unit {self._unit_id} at {self._wire.where}: {trouble}")
         return tuple(values)
@@ -150,14 +150,12 @@ class Modbus(PolledSensor):
         )
         return pieces
 
-    def _sound(self, number: float | None) -> float:
+    def _sound(self, register: Register, number: float | None) -> float:
         """The number as a sample; what is none is counted."""
         if number is None:
             self.skipped["missing_values"] += 1
         elif not math.isfinite(number):
             self.skipped["not_finite"] += 1
-        elif abs(number) > LARGEST:
-            self.skipped["too_large"] += 1
         else:
-            return number
+            return sample(number, register, self.skipped)
         return math.nan

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensors.base import OptionError
+from sensors.quantity import Quantity
 
 Table = Literal["coil", "discrete", "input", "holding"]
 Type = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
@@ -34,34 +35,29 @@ WHICH = (
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class Register(Quantity):
     """One quantity of a device, in one register or several, or one bit.
 
     Options:
-        name: the channel's name.
         address: with `table`, the address on the wire, from 0; without it, a number as in manuals of PLCs, 40001 or
             400001, whose first digit says the table (1 discrete, 3 input, 4 holding) and whose others count from 1.
         table: which of the device's tables; coils and discrete inputs are bits, 0 or 1.
         type: what the words are; a bit has none.
         order: the bytes of a 32-bit number as they come, A the highest: ABCD highest first, CDAB with the low word
             first, BADC with the bytes of each word swapped, DCBA both; numbers of 64 bits in the same sense.
-        scale: the number is multiplied by this, ...
-        offset: ... and this is added.
-        unit: of what comes out, in UCUM, such as V, A, Cel, kW.h.
         missing: the number, before scale and offset, with which the device says that it has none, such as 0x8000.
     """
 
-    name: str
     address: int
     table: Table | None = None
     type: Type = "uint16"
     order: Order = "ABCD"
-    scale: float = 1.0
-    offset: float = 0.0
-    unit: str = "1"
     missing: int | None = None
 
     def __post_init__(self) -> None:
+        Quantity.__post_init__(
+            self
+        )  # super() does not know a class with slots that is derived (python/cpython#90562)
         table, first = self.place  # which raises where there is none
         if first + self.size - 1 > LAST_ADDRESS:
             raise OptionError("address", self.address, f"ends past {LAST_ADDRESS}, the last that Modbus has")
@@ -89,9 +85,7 @@ class Register:
     def number(self, words: Sequence[int]) -> float | None:
         """What its words, or its bit, say; None is the device's own word for missing."""
         number = self._decoded(words)
-        if self.missing is not None and self._same(number, self.missing):
-            return None
-        return number * self.scale + self.offset
+        return None if self.missing is not None and self._same(number, self.missing) else float(number)
 
     def _decoded(self, words: Sequence[int]) -> int | float:
         if self.place[0] in ("coil", "discrete"):
@@ -124,11 +118,11 @@ class Block:
         last = self.first + self.count - 1
         return f"{self.table} {self.first}" if self.count == 1 else f"{self.table} {self.first} to {last}"
 
-    def numbers(self, answer: Sequence[int]) -> Iterator[tuple[int, float | None]]:
-        """Of an answer with `count` registers or bits: place in the sample, number."""
+    def numbers(self, answer: Sequence[int]) -> Iterator[tuple[int, Register, float | None]]:
+        """Of an answer with `count` registers or bits: place in the sample, register, number."""
         for place, register in self.members:
             start = register.place[1] - self.first
-            yield place, register.number(answer[start : start + register.size])
+            yield place, register, register.number(answer[start : start + register.size])
 
     def unbridged(self) -> list[Block]:
         """The same registers, with nothing between them read; this block alone where it bridges no gap."""

@@ -9,15 +9,15 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from sensors.base import AtLeast, Channel, NotNegative, OptionError, Positive
+from sensors.base import AtLeast, NotNegative, OptionError, Positive
 from sensors.broker import MOST_BYTES, BrokerOptions
 from sensors.json_path import compile_path, parse
 from sensors.password import Password
 from sensors.published import Value, is_gone, matches, number_of, time_of
 from sensors.pushed import TURN_S, Line, PushedSensor
-from sensors.quantity import quantity
 from sensors.sparkplug import KINDS, NAMESPACE, Metric, Node, decode, rebirth
 from sensors.tls import Tls
+from sensors.values import check_names
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
@@ -73,17 +73,13 @@ class Mqtt(PushedSensor):
     ) -> None:
         port = port or (8883 if tls else 1883)
         super().__init__(f"{host}:{port}", rate_hz, delay_s)
-        if not values:
-            raise OptionError("values", [], "there are none")
-        for i, value in enumerate(values):
-            if value.name in {other.name for other in values[:i]}:
-                raise OptionError(f"values[{i}].name", value.name, "is there already")
+        check_names("values[{}].name", [value.name for value in values])
         for name, given in {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}.items():
             if given is not None and not tls:
                 raise OptionError(name, str(given), "needs tls: true beside it")
         if (cert_file is None) != (key_file is None):
             raise OptionError("cert_file", None, "and key_file belong together")
-        self.channels = tuple(Channel(value.name, value.unit) for value in values)
+        self.channels = tuple(value.channel for value in values)
         self.values = tuple(values)
         self._password = Password(username, password_file, password_env)
         self._ask_rebirth = ask_rebirth
@@ -235,7 +231,7 @@ class Ears:
     def _push(self, i: int, number: float, time: float | None, where: str) -> None:
         value = self.values[i]
         try:
-            number = quantity(number, value.scale, value.offset, value.lowest, value.highest)
+            number = value.of(number)
         except ValueError as error:
             self._sensor.skip("out_of_range", f"{where}: {error}")
             number = math.nan

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from sensors.base import Channel, NotNegative, OptionError, Positive, SensorError
+from sensors.base import NotNegative, OptionError, Positive, SensorError
 from sensors.extras import require
 from sensors.json_path import figure
 from sensors.password import Password
 from sensors.pushed import TURN_S, Line, PushedSensor
-from sensors.quantity import quantity
+from sensors.quantity import Quantity
+from sensors.values import check_names
 
 TIMEOUT_S = 4.0  # of a request; asyncua's own default
 LEAVE_S = 2.0  # for saying goodbye to a server that perhaps hears nothing
@@ -54,30 +55,21 @@ NODE = re.compile(r"(?:ns=(\d{1,5});|nsu=([^;]+);)?([isgb]=.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Node(Quantity):
     """One channel.
 
     Options:
-        name: the channel's name.
         node: the node's id, such as ns=2;s=Pump.Flow, or with its namespace spelt out, nsu=urn:plant;s=Pump.Flow.
-        unit: UCUM unit of the channel.
-        scale: what the value is multiplied with.
-        offset: what is added then.
-        lowest: a smaller result is a wrong answer: counted, and NaN.
-        highest: a greater one too.
         stale_after_s: how old its source's time may be; without it, a value stands until the server sends another.
     """
 
-    name: str
     node: str
-    unit: str = "1"
-    scale: float = 1.0
-    offset: float = 0.0
-    lowest: float | None = None
-    highest: float | None = None
     stale_after_s: Positive | None = None
 
     def __post_init__(self) -> None:
+        Quantity.__post_init__(
+            self
+        )  # super() does not know a class with slots that is derived (python/cpython#90562)
         if NODE.fullmatch(self.node) is None:
             raise OptionError(
                 "node", self.node, "is not the id of a node: write one such as ns=2;s=Pump.Flow"
@@ -124,11 +116,7 @@ class Opcua(PushedSensor):
         super().__init__(url, rate_hz, delay_s)
         if not _is_url(url):
             raise OptionError("url", url, "is not the address of a server: write opc.tcp://host:4840")
-        if not nodes:
-            raise OptionError("nodes", [], "there are none")
-        for i, node in enumerate(nodes):
-            if node.name in {other.name for other in nodes[:i]}:
-                raise OptionError(f"nodes[{i}].name", node.name, "is there already")
+        check_names("nodes[{}].name", [node.name for node in nodes])
         files = {"server_cert_file": server_cert_file, "cert_file": cert_file, "key_file": key_file}
         for name, file in files.items():
             if security != "None" and file is None:
@@ -140,7 +128,7 @@ class Opcua(PushedSensor):
         self._files = files
         self._security, self._mode = security, mode
         self._publish_s = publish_s or 1.0 / rate_hz
-        self.channels = tuple(Channel(node.name, node.unit) for node in nodes)
+        self.channels = tuple(node.channel for node in nodes)
 
     def limits_s(self) -> list[float]:
         return [node.stale_after_s or math.inf for node in self._nodes]
@@ -244,7 +232,7 @@ class Opcua(PushedSensor):
             except ValueError as error:
                 self.skip("not_a_number", f"{node.node}: {error}")
         try:
-            number = quantity(number, node.scale, node.offset, node.lowest, node.highest)
+            number = node.of(number)
         except ValueError as error:
             self.skip("out_of_range", f"{node.node}: {error}")
             number = math.nan

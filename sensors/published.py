@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sensors.base import OptionError, Positive
 from sensors.json_path import compile_path, figure, parse
+from sensors.quantity import Quantity
 from sensors.times import EPOCH_LIMITS, PER_SECOND, is_number, parse_one
 
 WORDS = {
@@ -21,43 +22,34 @@ _ZONE = re.compile(r"(Z|UTC|[+-]\d{2}:?\d{2})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class Value(Quantity):
     """One channel.
 
     Options:
-        name: the channel's name.
         topic: where it is published; `+` and `#` are wildcards, the newest of all that match counts.
         path: where in a JSON payload the number stands, such as `ENERGY.Power` or `a.b[0]`; without it the payload is
             the number. ON and OFF, true and false are 1 and 0.
         sparkplug: group/node or group/node/device that publishes it as Sparkplug B, instead of `topic`.
         metric: the metric's name there.
-        unit: UCUM unit of the channel.
-        scale: what the number is multiplied with.
-        offset: what is added then.
-        lowest: a smaller result is a wrong answer: counted, and NaN.
-        highest: a greater one too.
         stale_after_s: how old it may become; without it 15 min, and of Sparkplug B until its death is told.
         availability: topic of its device's last will; a word such as offline there, and the value is gone.
         time: where in the JSON payload its time stands; Unix seconds or more, or ISO with its zone.
         retained: take what the broker kept, though nobody knows its age, when the agent connects.
     """
 
-    name: str
     topic: str = ""
     path: str = ""
     sparkplug: str = ""
     metric: str = ""
-    unit: str = "1"
-    scale: float = 1.0
-    offset: float = 0.0
-    lowest: float | None = None
-    highest: float | None = None
     stale_after_s: Positive | None = None
     availability: str = ""
     time: str = ""
     retained: bool = False
 
     def __post_init__(self) -> None:
+        Quantity.__post_init__(
+            self
+        )  # super() does not know a class with slots that is derived (python/cpython#90562)
         if bool(self.topic) == bool(self.sparkplug):
             both = (
                 "and sparkplug cannot both be where it comes from"

@@ -174,11 +174,17 @@ def _describe(name: str, annotation: Any, default: object, texts: Mapping[str, s
     inner: tuple[OptionDoc, ...] = ()
     structure = _structure(annotation)
     if structure is not None:
-        inner_texts = _texts(inspect.getdoc(structure) or "")
-        inner = tuple(
+        inner_texts: dict[str, str] = {}
+        for cls in reversed(structure.__mro__):  # what it has from another is told there
+            inner_texts |= _texts(inspect.cleandoc(cls.__doc__ or ""))
+        fields = [
             _describe(field, kind, fallback, inner_texts)
             for field, (kind, fallback) in named_fields(structure).items()
-        )
+        ]
+        own = inspect.get_annotations(
+            structure
+        )  # what must be given comes first, what it shares with others last
+        inner = tuple(sorted(fields, key=lambda field: (not field.required, field.name not in own)))
     return OptionDoc(
         name,
         show_type(annotation, name),

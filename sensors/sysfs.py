@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensors.base import LARGEST, Channel, Found, OptionError, PolledSensor, Positive, sensor_name
+from sensors.base import Channel, Found, OptionError, PolledSensor, Positive, sensor_name
 from sensors.host import SWITCHED_OFF_C
 from sensors.kernel_files import by_number, read
+from sensors.quantity import check_limits, within
+from sensors.values import check_names
 from sensors.w1 import WrongAnswer, celsius
 
 KINDS = ("hwmon", "thermal", "w1", "power_supply", "path")
@@ -99,8 +101,7 @@ class Entry:
                 raise OptionError("pattern", self.pattern, f"is no regular expression: {error}") from error
             if groups < 1:
                 raise OptionError("pattern", self.pattern, "needs a group in parentheses around the number")
-        if self.lowest is not None and self.highest is not None and self.lowest > self.highest:
-            raise OptionError("lowest", self.lowest, f"must not be above highest ({self.highest:g})")
+        check_limits(self.lowest, self.highest)
 
     @property
     def channel(self) -> Channel:
@@ -142,17 +143,10 @@ class Sysfs(PolledSensor):
     """
 
     def __init__(self, *, channels: Sequence[Entry], rate_hz: Positive = 1.0, root: str = "/") -> None:
-        if not channels:
-            raise OptionError("channels", list(channels), "needs one entry at least")
         self.rate_hz = rate_hz
         self.root = Path(root)
         self.channels = tuple(entry.channel for entry in channels)
-        names = [channel.name for channel in self.channels]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise OptionError(
-                    f"channels[{i}].name", name, "is the name of another channel too: give it one"
-                )
+        check_names("channels[{}].name", [channel.name for channel in self.channels])
         self.skipped: dict[str, int] = {}
         self._entries = tuple(channels)
         self._files: dict[int, Path] = {}  # found so far
@@ -228,11 +222,10 @@ class Sysfs(PolledSensor):
             value = _number(text, entry.pattern) * entry.factor + entry.offset
         if entry.thermal is not None and value <= SWITCHED_OFF_C:
             raise WrongAnswer("switched_off")
-        lowest = -LARGEST if entry.lowest is None else entry.lowest
-        highest = LARGEST if entry.highest is None else entry.highest
-        if not lowest <= value <= highest:
-            raise WrongAnswer("out_of_range")
-        return value
+        try:
+            return within(value, entry.lowest, entry.highest)
+        except ValueError:
+            raise WrongAnswer("out_of_range") from None
 
     def _skip(self, reason: str) -> float:
         self.skipped[reason] = self.skipped.get(reason, 0) + 1

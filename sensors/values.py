@@ -67,6 +67,18 @@ def convert(annotation: Any, value: object, path: str, problems: list[Problem]) 
     return _scalar(annotation, value, path, problems)
 
 
+def check_names(path: str, names: Sequence[str]) -> None:
+    """There is a channel, and no two have one name: `path` is that of each name, with {} for its place. Raises
+    OptionError."""
+    if not names:
+        raise OptionError(path.partition("[")[0], [], "is empty: say what to read")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise OptionError(
+                path.format(i), name, "is the name of two channels: give each a name of its own"
+            )
+
+
 def unknown_names(given: Iterable[str], known: Sequence[str], noun: str, path: str) -> list[Problem]:
     """A Problem for each given name that is not known, with the nearest one that is."""
     return [

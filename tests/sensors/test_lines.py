@@ -59,7 +59,7 @@ def test_values_stand_where_they_are_said_to() -> None:
         ("1,nan", [1, NAN], {"not_a_number": 1}),
         ("1,0x10", [1, NAN], {"not_a_number": 1}),
         ("1,1e39", [1, NAN], {"not_a_number": 1}),
-        ("1,1e38", [1, NAN], {"too_large": 1}),
+        ("1,1e38", [1, NAN], {"out_of_range": 1}),
     ],
 )
 def test_a_value_that_is_none_is_missing_and_counted(

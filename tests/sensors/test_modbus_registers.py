@@ -81,9 +81,10 @@ def test_an_order_is_how_the_bytes_come(order: Order) -> None:
 
 
 def test_scale_then_offset() -> None:
-    assert Register("r", 0, "holding", "int16", scale=0.1, offset=-40).number([0xFFFF]) == pytest.approx(
-        -40.1
-    )
+    register = Register("r", 0, "holding", "int16", scale=0.1, offset=-40)
+    number = register.number([0xFFFF])
+    assert number is not None
+    assert register.of(number) == pytest.approx(-40.1)
 
 
 @pytest.mark.parametrize(

@@ -98,5 +98,5 @@ def test_a_device_that_is_gone_is_known_by_its_word() -> None:
 
 
 def test_a_constructor_refuses_what_check_refuses() -> None:
-    with pytest.raises(OptionError, match="values: there are none"):
+    with pytest.raises(OptionError, match="values: is empty"):
         create("shop", "mqtt", {"values": []})

@@ -253,7 +253,7 @@ def test_the_examples_of_the_page_read_what_they_say(name: str, said: bytes, val
     ("options", "path", "words"),
     [
         ({"channels": []}, "channels", "is empty"),
-        ({"channels": [*AB, {"name": "a"}]}, "channels[2].name", "is given twice"),
+        ({"channels": [*AB, {"name": "a"}]}, "channels[2].name", "is the name of two channels"),
         ({"ask": "?", "align": True}, "align", "of no use"),
         ({"ask": ""}, "ask", "is empty"),
         ({"ask": "?", "line": {"time": 1}}, "line.time", "of no use"),

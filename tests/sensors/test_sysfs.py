@@ -205,7 +205,7 @@ def test_two_chips_of_one_name_are_not_guessed_between(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("channels", "path", "told"),
     [
-        ([], "channels", "needs one entry at least"),
+        ([], "channels", "is empty: say what to read"),
         ([{}], "channels[0].path", "say one of hwmon, thermal, w1, power_supply, path"),
         ([{"w1": OVEN, "path": "/x"}], "channels[0].path", "say one of"),
         ([{"hwmon": "x"}], "channels[0].item", "is missing: which number of it: temp1"),
@@ -213,7 +213,7 @@ def test_two_chips_of_one_name_are_not_guessed_between(tmp_path: Path) -> None:
         ([{"path": "/x", "pattern": "("}], "channels[0].pattern", "is no regular expression"),
         ([{"path": "/x", "pattern": "x"}], "channels[0].pattern", "needs a group"),
         ([{"path": "/x", "lowest": 2, "highest": 1}], "channels[0].lowest", "must not be above highest"),
-        ([{"path": "/a/x"}, {"path": "/b/x"}], "channels[1].name", "is the name of another channel too"),
+        ([{"path": "/a/x"}, {"path": "/b/x"}], "channels[1].name", "is the name of two channels"),
     ],
 )
 def test_entries_that_cannot_be_are_refused_without_hardware(
