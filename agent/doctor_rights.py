@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 from agent.config import Config
 from agent.finding import Finding, ill, unknown, well
 from sensors import registry
+from sensors.base import SensorError
+from sensors.iio_device import Device
 from sensors.kernel_files import read
 
 UNIT = "etc/systemd/system/tocsin.service"
 RULES = "etc/udev/rules.d/99-tocsin.rules"
 # What a driver opens in /dev where its options do not say it: the first of these.
-OPENED = {"iio": "iio:device*", "audio": "snd/pcm*c", "camera": "video*"}
+OPENED = {"audio": "snd/pcm*c", "camera": "video*"}
 GROUPS = ("i2c", "spi", "gpio", "dialout", "audio", "video")  # those that deploy/install.sh gives
 RULED = ("iio:device", "i2c-", "spidev", "gpiochip")  # devices that our udev rules give to the group tocsin
 IN_DEV = re.compile(r"/dev/[\w./:-]+")
@@ -95,11 +97,23 @@ def devices(config: Config, person: Person, root: Path = Path("/")) -> Iterator[
 def opened(driver: str, options: Mapping[str, Any], root: Path) -> list[Path]:
     """The devices that a sensor opens, as far as its options or its driver's name tell."""
     defaults = {name: parameter.default for name, parameter in registry.options(driver).items()}
+    if driver == "iio":
+        return _captured(options, root)
     told = [root / text.lstrip("/") for text in _texts({**defaults, **options}) if IN_DEV.fullmatch(text)]
     if told or driver not in OPENED:
         return told
     there = sorted((root / "dev").glob(OPENED[driver]))
     return there[:1] or [root / "dev" / OPENED[driver].rstrip("*")]
+
+
+def _captured(options: Mapping[str, Any], root: Path) -> list[Path]:
+    """The node of an IIO device whose buffer is read; polled it is read in /sys."""
+    if options.get("capture") != "buffered":
+        return []
+    try:
+        return [Device.find(root, str(options.get("device"))).node]
+    except SensorError:  # it is not there: its driver says so best
+        return []
 
 
 def _texts(value: object) -> Iterator[str]:

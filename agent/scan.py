@@ -15,7 +15,9 @@ from sensors import registry
 from sensors.base import Channel, Found, Kind, SensorError
 from sensors.plugins import words
 
-PATIENCE_S = 5.0  # for all of them together, side by side: a thermometer takes a second, a hung bus for ever
+# For all of them together, side by side: a thermometer takes a second, an accelerometer of ST's at 1 Hz two for each
+# axis, a hung bus for ever
+PATIENCE_S = 10.0
 SHOWN = 4  # channels
 
 

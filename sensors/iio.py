@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +27,13 @@ from sensors.base import (
 )
 from sensors.iio_buffer import TIMESTAMP, Buffer
 from sensors.iio_device import Device, chosen, components, numbers
+from sensors.kernel_files import number, read
 from sensors.sample_times import CLOCKS, Arrivals, Epoch, Run, Stamped, Timeline
 
 POLLED_HZ = 1.0
+# Periods of its own rate that a chip of ST's is waited for, for each channel that is asked for by itself: Linux,
+# drivers/iio/common/st_sensors/st_sensors_core.c, st_sensors_read_axis_data and its bootime
+WAKING = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +96,16 @@ class Iio(PolledSensor):
 
     @classmethod
     def find(cls, root: Path) -> Sequence[Found]:
-        found = []
+        found: list[Found] = []
         for device, name in Device.all(root):
             channels = ", ".join(device.polled())
-            options = {"device": name} | ({} if root == Path("/") else {"root": str(root)})
+            options: dict[str, object] = {"device": name}
+            if root != Path("/"):
+                options["root"] = str(root)
+            own = read(device.folder / "sampling_frequency").strip()
+            waking_s = WAKING * len(device.polled()) / (number(own) or math.inf) if own else 0.0
+            if waking_s > 0.5 / POLLED_HZ:  # half of the time is left to others on its bus
+                options["rate_hz"] = float(f"{0.5 / waking_s:.1g}")
             if channels:
                 captured = (device.folder / "scan_elements").is_dir()
                 what = f"{device.folder.name}: {channels}" + ("; or capture: buffered" if captured else "")
@@ -217,6 +228,9 @@ class Iio(PolledSensor):
             for column, source in enumerate(self._sources):
                 element, number = source.place
                 values[:, column] = (elements[element][:, number] + source.offset) * source.scale
+        infinite = np.isinf(values)
+        if infinite.any():
+            values[infinite] = self._skip("out_of_range", int(infinite.sum()))
         readings = []
         for run in self._runs(elements, len(values)):
             if run.lost:

@@ -298,6 +298,17 @@ def test_a_device_that_a_sensor_opens_must_be_there_and_the_agents_to_open(
     assert found.mend.startswith(mend)
 
 
+def test_an_iio_device_is_opened_only_to_be_captured_and_by_its_own_number(tmp_path: Path) -> None:
+    folders = {
+        f"sys/bus/iio/devices/iio:device{i}/name": name for i, name in enumerate(("adc\n", "bmp280\n"))
+    }
+    make_board(tmp_path, {**folders, "dev/iio:device0": "", "dev/iio:device1": ""})
+    told = config(tmp_path, "{a: {driver: iio, device: bmp280}}")
+    assert list(devices(told, TOCSIN, tmp_path)) == []
+    told = config(tmp_path, "{a: {driver: iio, device: bmp280, capture: buffered}}")
+    assert "/dev/iio:device1" in only(devices(told, TOCSIN, tmp_path)).says
+
+
 def test_a_device_of_a_group_is_given_by_joining_the_group(tmp_path: Path) -> None:
     need_root()
     make_board(tmp_path, {"dev/ttyS7": "", "etc/group": "dialout:x:20:\n"})
