@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensors.base import Channel, NotNegative, OptionError, Positive
-from sensors.cells import check_names
+from sensors.values import check_names
 
 Octets = NDArray[np.uint8]
 Figure = Literal["luminance", "contrast", "sharpness", "change", "saturated", "red", "green", "blue"]
@@ -78,9 +78,9 @@ class Look:
     def __init__(self, regions: Sequence[Region] | None, figures: Sequence[Figure] | None) -> None:
         """Raises OptionError."""
         if regions is not None:
-            check_names("regions", [region.name for region in regions])
+            check_names("regions[{}].name", [region.name for region in regions])
         self._figures = USUAL if figures is None else tuple(figures)
-        check_names("figures", self._figures)
+        check_names("figures[{}]", self._figures)
         self._regions = [Region("")] if regions is None else list(regions)
         self.coloured = any(figure in COLOURS for figure in self._figures)
         self.channels = tuple(
