@@ -24,7 +24,7 @@ from agent.inbox import Inbox
 from agent.messages import AgentState, Topics
 from agent.outbox import Outbox, OutboxError
 from agent.publisher import BrokerOptions, Publisher, RequestError, Tls
-from agent.reader import Reader, left_out
+from agent.reader import Reader
 from agent.road import Road
 from agent.version import tocsin_version
 
@@ -200,7 +200,7 @@ class Daemon:
                     "delivered_hz": reader.delivered_hz(),
                     "last_reading_s": round(time.monotonic() - reader.heard, 1),
                     "dropped": self._inbox.dropped(name),
-                    "left_out": left_out(reader.sensor),
+                    "left_out": reader.sensor.left_out(),
                 }
                 for name, reader in self._readers.items()
             },

@@ -154,13 +154,6 @@ class Reader:
             self._stop.wait(min(left, READ_S))
 
 
-def left_out(sensor: Sensor) -> dict[str, int]:
-    """What the driver could not use, counted by reason; {} where it keeps no such count."""
-    counts: dict[str, int] = dict(getattr(sensor, "skipped", {}))
-    missed: int = getattr(sensor, "missed", 0)
-    return counts | ({"missed_ticks": missed} if missed else {})
-
-
 def _left_out(sensor: Sensor) -> str:
-    told = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in left_out(sensor).items())
+    told = ", ".join(f"{count} x {reason.replace('_', ' ')}" for reason, count in sensor.left_out().items())
     return f"; left out: {told}" if told else ""

@@ -21,7 +21,7 @@ from agent.health import AlreadyRunning, Lock
 from agent.inbox import Inbox
 from agent.progress import Progress, span
 from agent.quantities import DURATION, SIZE, Quantity
-from agent.reader import Reader, left_out
+from agent.reader import Reader
 from agent.recordings import Refusal, pick
 from agent.reel import Limits, Reel, remove_torn
 from agent.version import tocsin_version
@@ -197,7 +197,7 @@ class Recording:
                 files=[str(path) for path in reel.files] if reel else [],
                 delivered_hz=reader.delivered_hz(),
                 dropped=self._inbox.dropped(name),
-                left_out=left_out(reader.sensor),
+                left_out=reader.sensor.left_out(),
                 error=reader.error,
             )
         return Report(folder=str(self._folder), seconds=round(seconds, 3), sensors=found)

@@ -14,7 +14,7 @@ from agent.config import Config, SensorConfig
 from agent.ids import rfc3339
 from agent.inbox import Inbox
 from agent.quantities import DURATION
-from agent.reader import Reader, left_out
+from agent.reader import Reader
 from agent.recordings import Refusal, pick
 from agent.scope import Scope
 from agent.screen import QUIT, Screen, drawable
@@ -128,9 +128,7 @@ class Watch:
         if dropped := self._inbox.dropped(self._entry.name):
             parts.append(f"{dropped} rows dropped")
         parts += [
-            f"{count} x {reason.replace('_', ' ')}"
-            for reason, count in left_out(reader.sensor).items()
-            if count
+            f"{count} x {reason.replace('_', ' ')}" for reason, count in reader.sensor.left_out().items()
         ]
         return ", ".join([reader.error] if reader.error else parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-from collections import deque
+from collections import Counter, deque
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -135,7 +135,7 @@ class Adxl345(Sensor):
             raise OptionError("spi_hz", spi_hz, f"must be at most {SPI_MOST_HZ:g}")
         self.rate_hz = nearest
         self.kind = "vibration" if nearest >= VIBRATION_FROM_HZ else "telemetry"
-        self.skipped: dict[str, int] = {}
+        self.skipped: Counter[str] = Counter()
         self._device, self._address, self._spi_hz = device, address, spi_hz
         self._format = FULL_RESOLUTION | RANGES[range_g]
         self._block = max(1, round(block_s * nearest))
@@ -217,7 +217,7 @@ class Adxl345(Sensor):
         arrived, now = self.clock.now(), self.clock.monotonic()
         overrun = chip.read(INT_SOURCE) & OVERRUN
         if entries > FIFO_DEPTH + 1:
-            self._skip("bad_answers", 1)
+            self.skipped["bad_answers"] += 1
             raise self.error(
                 f"{self._where} claims {entries} samples, of {FIFO_DEPTH} at most: is it still wired?"
             )
@@ -230,7 +230,7 @@ class Adxl345(Sensor):
         got = chip.samples(entries)
         run = self._arrivals.run(entries, arrived, broken=bool(overrun))
         if run.lost:
-            self._skip("lost_samples", run.lost)
+            self.skipped["lost_samples"] += run.lost
             self._give()  # what follows a hole is another Reading
         if not self._collected:
             self._time = run.time
@@ -245,9 +245,6 @@ class Adxl345(Sensor):
             time = self._timeline.place(self._time, len(values))
             self._ready.append(Reading(self.name, time, self.rate_hz, values))
             self._collected = []
-
-    def _skip(self, reason: str, count: int) -> None:
-        self.skipped[reason] = self.skipped.get(reason, 0) + count
 
     @property
     def _where(self) -> str:

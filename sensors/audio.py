@@ -306,7 +306,7 @@ class Audio(Sensor):
         if not sound.all():
             nothing = int(np.isnan(shares).sum())
             self.skipped["not_a_number"] += nothing
-            self.skipped["too_large"] += int(sound.size - sound.sum()) - nothing
+            self.skipped["out_of_range"] += int(sound.size - sound.sum()) - nothing
             shares[~sound] = np.nan
 
     def _trouble(self, error: OSError) -> SensorError:

@@ -149,6 +149,12 @@ class Sensor(ABC):
     def close(self) -> None:
         """Let go of the source; may be called at any time, and twice."""
 
+    def left_out(self) -> dict[str, int]:
+        """How often something could not be used, by reason: what a driver counts in `skipped`, and missed ticks."""
+        skipped: Mapping[str, int] = getattr(self, "skipped", {})
+        missed: int = getattr(self, "missed", 0)
+        return {reason: count for reason, count in {**skipped, "missed_ticks": missed}.items() if count}
+
     def __enter__(self: S) -> S:
         self.open()
         return self

@@ -118,9 +118,7 @@ class Feed:
             attendant.end()
 
     def left_out(self) -> dict[str, int]:
-        counts: dict[str, int] = dict(getattr(self.sensor, "skipped", {}))
-        counts |= {"missed ticks": getattr(self.sensor, "missed", 0), "dropped": self._dropped}
-        return {reason: count for reason, count in counts.items() if count}
+        return self.sensor.left_out() | ({"dropped": self._dropped} if self._dropped else {})
 
     def _attend(self, attendant: Attendant) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +85,7 @@ class Iio(PolledSensor):
             raise OptionError("rate_hz", None, "is missing: a timer needs to know how often")
         self.root = Path(root)
         self.buffered = capture == "buffered"
-        self.skipped: dict[str, int] = {}
+        self.skipped: Counter[str] = Counter()
         self._device, self._wanted = device, channels
         self._rate_hz = rate_hz if self.buffered else rate_hz or POLLED_HZ
         self._trigger, self._block_s, self._depth_s = trigger, block_s, depth_s
@@ -150,12 +150,12 @@ class Iio(PolledSensor):
                     texts[source.path] = source.path.read_text("utf-8", "replace")
                 number = numbers(texts[source.path])[source.place[1]]
                 value = (number + source.offset) * source.scale
-                values.append(value if abs(value) <= LARGEST else self._skip("out_of_range"))
+                values.append(value if abs(value) <= LARGEST else self._missing("out_of_range"))
             except OSError as error:
                 wrong = error
-                values.append(self._skip("failed_reads"))
+                values.append(self._missing("failed_reads"))
             except (ValueError, IndexError):
-                values.append(self._skip("not_a_number"))
+                values.append(self._missing("not_a_number"))
         if wrong is not None and not texts:
             raise wrong
         return tuple(values)
@@ -230,11 +230,12 @@ class Iio(PolledSensor):
                 values[:, column] = (elements[element][:, number] + source.offset) * source.scale
         infinite = np.isinf(values)
         if infinite.any():
-            values[infinite] = self._skip("out_of_range", int(infinite.sum()))
+            values[infinite] = math.nan
+            self.skipped["out_of_range"] += int(infinite.sum())
         readings = []
         for run in self._runs(elements, len(values)):
             if run.lost:
-                self._skip("lost_samples", run.lost)
+                self.skipped["lost_samples"] += run.lost
             time = self._timeline.place(run.time, run.stop - run.first)
             readings.append(Reading(self.name, time, self.rate_hz, values[run.first : run.stop]))
         return readings
@@ -244,9 +245,9 @@ class Iio(PolledSensor):
             stamps: NDArray[np.int64] = elements[self._stamps_at][:, 0]
             if stamps.min() > 0:
                 return self._stamped.runs(stamps, self._epoch.offset_s())
-            self._skip("bad_times", rows)  # a driver that has none to give writes zeros
+            self.skipped["bad_times"] += rows  # a driver that has none to give writes zeros
         return [self._arrivals.run(rows, self.clock.now())]
 
-    def _skip(self, reason: str, count: int = 1) -> float:
-        self.skipped[reason] = self.skipped.get(reason, 0) + count
-        return float("nan")
+    def _missing(self, reason: str) -> float:
+        self.skipped[reason] += 1
+        return math.nan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 
 from sensors.attendant import Attendant
@@ -29,7 +30,7 @@ class PushedSensor(PolledSensor):
         self.where = where
         self.rate_hz = rate_hz
         self.delay_s = delay_s
-        self.skipped: dict[str, int] = {}  # what could not be used, by reason
+        self.skipped: Counter[str] = Counter()  # what could not be used, by reason
         self._line: Line | None = None
         self._limits_s: Sequence[float] = ()
         self._old: set[int] = set()
@@ -83,7 +84,7 @@ class PushedSensor(PolledSensor):
         """Count what cannot be used; the first of its kind is told."""
         if reason not in self.skipped:
             logger.warning("sensor %s: %s; counted as %s from now on", self.name, words, reason)
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+        self.skipped[reason] += 1
 
     def _tell(self, old: set[int]) -> None:
         for channel in sorted(old ^ self._old):

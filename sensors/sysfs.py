@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ class Sysfs(PolledSensor):
         self.root = Path(root)
         self.channels = tuple(entry.channel for entry in channels)
         check_names("channels[{}].name", [channel.name for channel in self.channels])
-        self.skipped: dict[str, int] = {}
+        self.skipped: Counter[str] = Counter()
         self._entries = tuple(channels)
         self._files: dict[int, Path] = {}  # found so far
 
@@ -194,11 +195,11 @@ class Sysfs(PolledSensor):
             try:
                 values.append(self._value(i, entry))
             except WrongAnswer as wrong:
-                values.append(self._skip(str(wrong)))
+                values.append(self._missing(str(wrong)))
             except OSError as error:
                 self._files.pop(i, None)  # its number may have changed
                 gone.append(str(error))
-                values.append(self._skip("failed_reads"))
+                values.append(self._missing("failed_reads"))
         if len(gone) == len(self._entries):
             raise self.error("; ".join(gone))
         return tuple(values)
@@ -227,8 +228,8 @@ class Sysfs(PolledSensor):
         except ValueError:
             raise WrongAnswer("out_of_range") from None
 
-    def _skip(self, reason: str) -> float:
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+    def _missing(self, reason: str) -> float:
+        self.skipped[reason] += 1
         return math.nan
 
 
