@@ -26,7 +26,7 @@ from sensors.base import (
     sensor_name,
 )
 from sensors.iio_buffer import TIMESTAMP, Buffer
-from sensors.iio_device import Device, chosen, components, numbers
+from sensors.iio_device import COMPONENTS, Device, chosen, components, numbers
 from sensors.kernel_files import number, read
 from sensors.sample_times import CLOCKS, Arrivals, Epoch, Run, Stamped, Timeline
 
@@ -177,10 +177,9 @@ class Iio(PolledSensor):
         files = device.polled()
         found = []
         for name in chosen(self._wanted, files, str(device.folder)):
-            try:
-                count = len(numbers(files[name].read_text("utf-8", "replace")))
-            except (OSError, ValueError):
-                count = 1  # most channels give one number; this one cannot say so now
+            # the only channel of several numbers (Linux, Documentation/ABI/testing/sysfs-bus-iio); others are not read
+            # to count theirs, for a chip may have to wake for it
+            count = len(COMPONENTS) if name.endswith("quaternion") else 1
             meaning = device.meaning(name, reckoned=files[name].name.endswith("_input"))
             for i, each in enumerate(components(name, count)):
                 channel = Channel(each, meaning.unit)
