@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from sensors.base import Reading
 from tests.agent.brokers import HOST, Mosquitto, free_port, listens, until
 from tests.proof.ledger import Account, ticks
 from tests.real import need
+from tests.sensors.alsa_world import Room, define
+from tests.sensors.camera_world import NetworkCamera, video
 from tests.sensors.iio_pace import ELEMENTS
 from tests.sensors.iio_world import ACCEL, make_device
 from tests.sensors.serial_line import Cable
@@ -156,6 +159,67 @@ class AtABroker(Program):
     def kill(self) -> None:
         self._broker.kill()
         super().kill()
+
+
+class Stage(Program):
+    """Somebody who plays numbered frames into a room, and the room itself, which is killed."""
+
+    def __init__(self, name: str, what: str, sensor: Mapping[str, Any], folder: Path) -> None:
+        folder.mkdir()
+        self._room = Room(folder, quiet=False)
+        self.alsa = define(folder, self._room.device)  # where ALSA_CONFIG_PATH should point to
+        super().__init__(name, what, sensor, "sound", self._room.server)
+
+    def start(self) -> None:
+        self._room.begin()
+        super().start()
+
+    def kill(self) -> None:
+        self._room.end()
+        super().kill()
+
+    def account(self, readings: Sequence[Reading], left_out: Mapping[str, int]) -> Account:
+        came = np.zeros(self.sent, bool)
+        for reading in readings:
+            counts = np.rint(reading.values * 2.0**15).astype(np.int64)
+            numbers = counts[:, 0] * 1000 + counts[:, 1] - 1000  # of silence, less than none
+            came[numbers[numbers >= 0]] = True
+        return Account(self.sent, int(came.sum()), _lost(left_out))
+
+
+class Network(Peer):
+    """A camera on the network; of the pictures between two ticks the newest is taken."""
+
+    mortal = True
+
+    def __init__(self, name: str, what: str, sensor: Mapping[str, Any]) -> None:
+        self._camera = NetworkCamera("ball")
+        super().__init__(name, what, {**sensor, "url": self._camera.url})
+
+    def account(self, readings: Sequence[Reading], left_out: Mapping[str, int]) -> Account:
+        first = 1  # picture, that comes when the stream begins; from then on there is one at each tick
+        account = ticks(readings[first:], left_out.get("missed_ticks", 0))
+        return replace(account, counted=account.counted | _lost(left_out))
+
+    def start(self) -> None:
+        self._camera.begin()
+
+    def kill(self) -> None:
+        self._camera.end()
+
+
+class Film(Peer):
+    """A video file, which comes to its end."""
+
+    def __init__(self, name: str, what: str, sensor: Mapping[str, Any], file: Path, seconds: float) -> None:
+        video(file, "testsrc=size=320x240:rate=10", seconds=seconds)
+        super().__init__(name, what, {**sensor, "file": str(file), "rate_hz": 10})
+        self._pictures = round(10 * seconds)
+
+    def account(self, readings: Sequence[Reading], left_out: Mapping[str, int]) -> Account:
+        return Account(
+            self._pictures, sum(len(reading.values) for reading in readings), _lost(left_out), "pictures"
+        )
 
 
 class Capture(Program):

@@ -120,6 +120,20 @@ def every_peer(folder: Path, seconds: float) -> list[Peer]:
             },
             *("http", str(ports[3])),
         ),
+        peers.Stage(
+            "sound",
+            "PulseAudio, through arecord: 2 channels at 48 kHz",
+            {"driver": "audio", "device": "room", "channels": [{"name": "left"}, {"name": "right"}]},
+            folder / "room",
+        ),
+        peers.Network(
+            "eye",
+            "GStreamer's RTSP server, through ffmpeg",
+            {"driver": "camera", "rate_hz": 1, "timeout_s": 3},
+        ),
+        peers.Film(
+            "film", "a video file, through ffmpeg", {"driver": "camera"}, folder / "film.mp4", seconds
+        ),
         peers.Simulated("motor", "itself, 2 axes at 3.2 kHz", {"driver": "synthetic"}),
         peers.Peer(
             "board",

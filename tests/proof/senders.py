@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import select
+import subprocess
 import sys
 import threading
 import time
@@ -24,11 +25,13 @@ from typing import Any
 import numpy as np
 
 from tests.agent.brokers import HOST
+from tests.sensors.alsa_world import numbered
 from tests.sensors.iio_pace import FRAME
 from tests.sensors.iio_world import Node
 from tests.sensors.sparkplug_reference import DOUBLE, payload
 
 TURN_S = 0.1  # between two fillings of a FIFO
+SOUND = 4800  # frames that are played at once
 
 
 def pace(period_s: float, say: Callable[[int], None]) -> None:
@@ -202,6 +205,25 @@ def iio(root: str, hz: str) -> None:
         _answer(sent)
 
 
+def sound(server: str) -> None:
+    """Somebody who plays frames into a room of PulseAudio's, as fast as the room hears them."""
+    told = ("--rate=48000", "--format=s16le", "--channels=2", "--latency-msec=1000")
+    player = subprocess.Popen(
+        ["pacat", "--playback", "--raw", f"--server={server}", *told], stdin=subprocess.PIPE, bufsize=0
+    )
+    assert player.stdin is not None
+    sent, playing = 0, False
+    while (
+        True
+    ):  # silence where nothing is sent: what begins or falls behind is lost in the room, and not by us
+        player.stdin.write((numbered(SOUND, sent) if playing else np.zeros((SOUND, 2), np.int16)).tobytes())
+        sent += SOUND if playing else 0
+        if _told(0.0):
+            playing = not playing
+            if not playing:
+                _answer(sent)
+
+
 def lines(folder: str, hz: str) -> None:
     """What the driver exec starts. It is told by files, for nobody writes to it, and counts in one."""
     told, sent = Path(folder), 0
@@ -257,6 +279,7 @@ KINDS: dict[str, Callable[..., None]] = {
     "modbus": modbus,
     "http": http_json,
     "iio": iio,
+    "sound": sound,
     "lines": lines,
 }
 

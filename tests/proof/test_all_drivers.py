@@ -18,7 +18,7 @@ from sensors import DRIVERS
 from tests.agent.brokers import Mosquitto, Subscriber
 from tests.agent.running import Agent, events
 from tests.proof.ledger import Account, cpu_s, read_back
-from tests.proof.peers import Files, Peer
+from tests.proof.peers import Files, Peer, Stage
 from tests.proof.plant import every_peer
 from tests.real import need
 from tests.sensors.recorded import DEVICES
@@ -33,7 +33,7 @@ BACK_S = (
     40.0  # pauses between tries double: the one after 2 * SILENT_S is of 16 s at most, and a try takes time
 )
 # Of each monitor: longer than this takes, for what is sent are numbers that rise
-LESSONS = dict.fromkeys(("capture", "chip", "motor"), "1 h")
+LESSONS = dict.fromkeys(("capture", "chip", "motor", "sound"), "1 h")
 
 
 @dataclass
@@ -63,6 +63,8 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
     proof = Proof({peer.name: peer for peer in every_peer(folder, SECONDS / 2)})
     (readings := folder / "readings").mkdir()
     (wired := folder / "wired").touch()
+    stage = proof.peers["sound"]
+    assert isinstance(stage, Stage)
     devices = [f"--device={DEVICES / name}.umockdev" for name in ("lm75", "bmp280")]
     config = {
         "sensors": {
@@ -78,7 +80,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
             peer.start()
         with Mosquitto(folder) as broker, Subscriber(broker.port) as ears:
             agent = Agent(folder, config, port=broker.port, before=before)
-            with agent.start([need("umockdev-run"), *devices, "--"]):
+            with agent.start([need("umockdev-run"), *devices, "--"], {"ALSA_CONFIG_PATH": str(stage.alsa)}):
                 for name in proof.peers:
                     agent.until(f"on sensor {name}:", 60.0)
                 find_files(proof, process_of(agent), wired)
@@ -210,9 +212,11 @@ def report(proof: Proof) -> str:
             *(f"read:{name}.{part}" for part in peer.sensor.get("of", ())),
         ]
         share = 100 * sum(proof.spent.get(thread[:15], 0.0) for thread in mine) / proof.seconds
+        child = 100 * proof.spent.get(f"child of read:{name}", 0.0) / proof.seconds
         lines.append(
             f"| `{peer.sensor['driver']}` | {peer.what} | {account.sent:,} {account.what} |"
-            f" {account.received:,} | {counted} | {share:.2f} % |"
+            f" {account.received:,} | {counted} |"
+            f" {share:.2f} %{f', its program {child:.2f} %' if child else ''} |"
         )
     lines += ["", f"of a core in {proof.seconds:.0f} s:"]
     lines += [

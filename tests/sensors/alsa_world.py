@@ -31,11 +31,19 @@ def of_file(name: str, file: Path) -> str:
 
 
 class Room:
-    """A quiet room of PulseAudio's, that runs at the pace of this computer's clock; the device `room` listens to it."""
+    """A room of PulseAudio's, at the pace of this computer's clock; the device `room` listens to it. It is quiet,
+    or somebody plays in it."""
 
-    def __init__(self, folder: Path) -> None:
+    PACE = "rate=48000 channels=2"
+
+    def __init__(self, folder: Path, *, quiet: bool = True) -> None:
         self._folder, self._socket = folder, folder / "native"
-        self.device = f'pcm.room {{ type pulse; server "unix:{self._socket}"; device quiet }}'
+        heard = "quiet" if quiet else "stage.monitor"
+        self._module = f"module-null-source source_name=quiet {self.PACE} max_latency_msec=20"
+        if not quiet:
+            self._module = f"module-null-sink sink_name=stage {self.PACE}"
+        self.server = f"unix:{self._socket}"
+        self.device = f'pcm.room {{ type pulse; server "{self.server}"; device {heard} }}'
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Room:
@@ -53,7 +61,7 @@ class Room:
             [
                 *(need("pulseaudio"), "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
                 *("--disable-shm=1", "--realtime=no", "--high-priority=no"),
-                *("-L", "module-null-source source_name=quiet rate=48000 channels=2 max_latency_msec=20"),
+                *("-L", self._module),
                 *("-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}"),
             ],
             env={**os.environ, **{name: str(self._folder) for name in folders}},
