@@ -171,7 +171,7 @@ def _explain(arguments: argparse.Namespace, config: Read) -> int:
 
 
 def _count(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows: write e.g. 4096")
     return value

@@ -224,7 +224,7 @@ def _place(document: Located, *keys: str) -> Located:
 def _deepest(place: Located, path: str) -> Located:
     """The entry at a path like "faults[0].kind", or the deepest that is there."""
     for part in re.findall(r"[^.\[\]]+", path):
-        entry = place.get(part) or (place.get(int(part)) if part.isdigit() else None)
+        entry = place.get(part) or (place.get(int(part)) if part.isdecimal() else None)
         if entry is None:
             break
         place = entry

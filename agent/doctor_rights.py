@@ -178,5 +178,5 @@ def _entries(path: Path) -> Iterator[list[str]]:
     """The lines of /etc/passwd or /etc/group, passwd(5) and group(5), in their fields."""
     for line in read(path).splitlines():
         fields = line.split(":")
-        if len(fields) >= 4 and fields[2].isdigit() and (len(fields) == 4 or fields[3].isdigit()):
+        if len(fields) >= 4 and fields[2].isdecimal() and (len(fields) == 4 or fields[3].isdecimal()):
             yield fields

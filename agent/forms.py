@@ -241,7 +241,7 @@ class Walk:
             return value
         if base is float:
             return _number(value)
-        quotes = base in (int, bool) and isinstance(value, str) and value.strip().isdigit()
+        quotes = base in (int, bool) and isinstance(value, str) and value.strip().isdecimal()
         raise ValueError(f"is not {_noun(base)}{': take away the quotes' if quotes else ''}")
 
     def path(self, node: Located) -> Path:

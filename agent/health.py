@@ -116,7 +116,7 @@ class Notifier:
         self._address = "\0" + address[1:] if address.startswith("@") else address  # "@": an abstract one
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        self.watchdog_s = int(microseconds) / 1e6 if microseconds.isdigit() and mine else None
+        self.watchdog_s = int(microseconds) / 1e6 if microseconds.isdecimal() and mine else None
 
     def tell(self, *lines: str) -> None:
         """Send lines such as "READY=1"; a systemd that does not listen is no reason to stop."""

@@ -74,9 +74,10 @@ class Host(Name):
     form = '"localhost", "broker.lan" or "192.168.1.10"'
 
     def parse(self, value: object) -> str:
-        text = str(value)
-        if not text or not text.isprintable() or re.search(r"[\s/@]", text):
-            raise ValueError(f"is not a host: write the name or address alone, e.g. {self.form}")
+        from sensors.values import host_trouble  # with what it imports, only where there is a broker to check
+
+        if trouble := host_trouble(text := str(value)):
+            raise ValueError(trouble)
         return text
 
 

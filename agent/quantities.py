@@ -120,7 +120,7 @@ def split(value: object, form: Quantity | SpanForm | RateForm) -> tuple[float, s
         raise ValueError(f"is not {form.noun}: write e.g. {form.form}")
     number = float(match.group())
     unit = " ".join(text[match.end() :].split())
-    if unit.startswith(",") and unit[1:2].isdigit():
+    if unit.startswith(",") and unit[1:2].isdecimal():
         raise ValueError('has a decimal comma: write a point, as in "1.5"')
     if not math.isfinite(number):
         raise ValueError("is not a finite number")

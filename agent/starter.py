@@ -143,7 +143,7 @@ def _there_already(out: str) -> Mistake:
 
 def _address(broker: str) -> tuple[str, int]:
     host, colon, port = broker.rpartition(":")
-    if colon and port.isdigit() and 0 < int(port) < 65536 and host:
+    if colon and port.isdecimal() and 0 < int(port) < 65536 and host:
         return host, int(port)
     try:
         return Host().parse(broker.removesuffix(":")), 1883

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sensors.base import OptionError
+from sensors.password import without_user
 
 MOST_BYTES = 4 * 2**20  # of a document: a node_exporter's metrics are 57 KB
 # What is of this network: the same as IPAddressAllow in deploy/tocsin.service
@@ -155,7 +156,7 @@ def on_premises(url: str, allowed: Sequence[Network], schemes: Sequence[str] = (
     try:
         endpoint = parse_url(url, schemes)
     except ValueError as error:
-        raise OptionError("url", url, str(error)) from None
+        raise OptionError("url", without_user(url), str(error)) from None
     if endpoint.literal() is not None and not is_of(endpoint.host, allowed):
         raise OptionError("url", url, outside(endpoint.host, endpoint.host))
     return endpoint

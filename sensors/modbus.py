@@ -13,7 +13,7 @@ from sensors.cells import sample
 from sensors.modbus_bus import Bus, NoAnswer, Wire, join, leave
 from sensors.modbus_registers import MOST_REGISTERS, Block, Register, plan
 from sensors.serial_port import Parity, Port
-from sensors.values import check_names
+from sensors.values import check_names, host_trouble
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ class Modbus(PolledSensor):
     ) -> None:
         if bool(port) == bool(host):
             raise OptionError("port", port, "give either port or host")
+        if host and (trouble := host_trouble(host)):
+            raise OptionError("host", host, trouble)
         if not (1 <= unit_id <= LAST_UNIT or (host and unit_id in (0, 255))):
             raise OptionError("unit_id", unit_id, f"must be 1 to {LAST_UNIT}, or, with host, also 0 or 255")
         check_names("registers[{}].name", [register.name for register in registers])

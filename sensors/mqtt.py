@@ -17,7 +17,7 @@ from sensors.published import Value, is_gone, matches, number_of, time_of
 from sensors.pushed import TURN_S, Line, PushedSensor
 from sensors.sparkplug import KINDS, NAMESPACE, Metric, Node, decode, rebirth
 from sensors.tls import Tls
-from sensors.values import check_names
+from sensors.values import check_names, host_trouble
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
@@ -73,6 +73,8 @@ class Mqtt(PushedSensor):
     ) -> None:
         port = port or (8883 if tls else 1883)
         super().__init__(f"{host}:{port}", rate_hz, delay_s)
+        if trouble := host_trouble(host):
+            raise OptionError("host", host, trouble)
         check_names("values[{}].name", [value.name for value in values])
         for name, given in {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file}.items():
             if given is not None and not tls:

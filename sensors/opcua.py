@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from sensors.base import NotNegative, OptionError, Positive, SensorError
 from sensors.extras import require
 from sensors.json_path import figure
-from sensors.password import Password
+from sensors.password import Password, without_user
 from sensors.pushed import TURN_S, Line, PushedSensor
 from sensors.quantity import Quantity
 from sensors.values import check_names
@@ -115,7 +115,9 @@ class Opcua(PushedSensor):
     ) -> None:
         super().__init__(url, rate_hz, delay_s)
         if not _is_url(url):
-            raise OptionError("url", url, "is not the address of a server: write opc.tcp://host:4840")
+            raise OptionError(
+                "url", without_user(url), "is not the address of a server: write opc.tcp://host:4840"
+            )
         check_names("nodes[{}].name", [node.name for node in nodes])
         files = {"server_cert_file": server_cert_file, "cert_file": cert_file, "key_file": key_file}
         for name, file in files.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,3 +41,8 @@ class Password:
         if not lines or not lines[0]:
             raise SensorError(f"{self.file}: is empty: its first line must be the password")
         return lines[0]
+
+
+def without_user(url: str) -> str:
+    """A URL as it may be told: what stands before its host may be a password."""
+    return re.sub(r"//[^/]*@", "//...@", url)

@@ -27,8 +27,8 @@ DRIVERS: dict[str, str] = {
     "host": "sensors.host:Host",
     "http": "sensors.http:Http",
     "iio": "sensors.iio:Iio",
-    "modbus": "sensors.modbus:Modbus",
     "join": "sensors.join:Join",
+    "modbus": "sensors.modbus:Modbus",
     "mqtt": "sensors.mqtt:Mqtt",
     "opcua": "sensors.opcua:Opcua",
     "recording": "sensors.recording:Recording",
@@ -137,7 +137,7 @@ def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, l
         parameters = _parameters(cls)
     except PluginError as error:
         return None, [Problem("driver", None, str(error))]
-    problems = unknown_names(given, list(parameters), "option", "")
+    problems = unknown_names(given, list(parameters), "option", "", _inside(parameters))
     values: dict[str, Any] = {}
     for name, parameter in parameters.items():
         if name in given:
@@ -149,7 +149,10 @@ def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, l
     try:
         sensor = cls(**values)  # a constructor only stores, and refuses what does not fit together
     except OptionError as error:
-        return None, [Problem(error.path, error.value, error.message)]
+        plain = isinstance(
+            error.value, str | int | float | list
+        )  # as it was written, and not what was made of it
+        return None, [Problem(error.path, error.value if plain else None, error.message)]
     except Exception as error:
         if driver in DRIVERS:
             raise
@@ -158,6 +161,19 @@ def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, l
     if driver not in DRIVERS:
         sensor.origin = plugins()[driver][0].package
     return sensor, []
+
+
+def _inside(parameters: Mapping[str, inspect.Parameter]) -> dict[str, str]:
+    """Of each option that is one of a structure's: which structure takes it."""
+    found: dict[str, str] = {}
+    for name, parameter in parameters.items():
+        if (structure := _structure(parameter.annotation)) is not None:
+            several = show_type(parameter.annotation).startswith("a list")
+            for field in named_fields(structure):
+                found.setdefault(
+                    field, f"{name}: [{{{field}: ...}}]" if several else f"{name}: {{{field}: ...}}"
+                )
+    return found
 
 
 def _parameters(cls: type[Sensor]) -> dict[str, inspect.Parameter]:

@@ -30,6 +30,7 @@ UNITS: dict[str, tuple[dict[str, float], str, str]] = {
     "m": (METRES, "a length", '"7.94 mm" or 0.00794 (metres)'),
 }
 _QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)")
+_LOOKS_LIKE_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[+-]?\d+(\.\d+)?")
 _BAD = object()  # stands for a value that a Problem was written about
 
 
@@ -79,13 +80,38 @@ def check_names(path: str, names: Sequence[str]) -> None:
             )
 
 
-def unknown_names(given: Iterable[str], known: Sequence[str], noun: str, path: str) -> list[Problem]:
-    """A Problem for each given name that is not known, with the nearest one that is."""
+def host_trouble(text: str) -> str:
+    """Why a text is not the name or address of a host; "" where it is."""
+    alone = "is not a host: write the name or address alone, e.g. "
+    form = '"localhost", "broker.lan" or "192.168.1.10"'
+    if not text or not text.isprintable() or re.search(r"[\s/@]", text):
+        return alone + form
+    if text.count(":") == 1:  # an address of IPv6 has more
+        return f"{alone}{form}; the port is a setting of its own"
+    return ""
+
+
+def unknown_names(
+    given: Iterable[str], known: Sequence[str], noun: str, path: str, inside: Mapping[str, str] | None = None
+) -> list[Problem]:
+    """A Problem for each given name that is not known, with the nearest one that is. `inside` says of names that are of
+    a structure which one that is."""
     return [
-        Problem(f"{path}.{name}" if path else str(name), name, f"unknown {noun}: {_choices(name, known)}")
+        Problem(
+            f"{path}.{name}" if path else str(name),
+            name,
+            f"unknown {noun}: {_elsewhere(str(name), known, inside or {}) or _choices(name, known)}",
+        )
         for name in given
         if name not in known
     ]
+
+
+def _elsewhere(name: str, known: Sequence[str], inside: Mapping[str, str]) -> str:
+    """Where a name belongs that is known, but not here."""
+    if name == "password" and "password_file" in known:
+        return "it would be read by whoever reads this: name a file with it as password_file"
+    return f"it belongs into {inside[name]}" if name in inside else ""
 
 
 def named_fields(structure: type) -> dict[str, tuple[Any, object]]:
@@ -114,12 +140,18 @@ def show_type(annotation: Any, name: str = "") -> str:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"names, and for each {show_type(arguments[1])}"
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        return f"a list of {show_type(arguments[0]).removeprefix('a ')}"
+        return f"a list of {_plural(show_type(arguments[0]).removeprefix('a '))}"
     quantity = UNITS.get(name.rpartition("_")[2]) if annotation is float else None
     if quantity is not None:
         return quantity[1]
     words = {float: "a number", int: "a whole number", str: "a text", bool: "true or false", Path: "a path"}
     return words.get(annotation, f"a {getattr(annotation, '__name__', str(annotation)).lower()}")
+
+
+def _plural(noun: str) -> str:
+    if " or " in noun:  # a choice
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
 
 
 def _scalar(annotation: Any, value: object, path: str, problems: list[Problem]) -> Any:
@@ -146,6 +178,8 @@ def _scalar(annotation: Any, value: object, path: str, problems: list[Problem]) 
     if annotation is type(None) and value is None:
         return None
     example = f", e.g. {quantity[2]}" if annotation is float and quantity is not None else ""
+    if annotation in (int, float) and isinstance(value, str) and _LOOKS_LIKE_NUMBER.fullmatch(value.strip()):
+        example = f": write {value.strip()} without quotes"
     return _wrong(problems, path, value, f"is not {show_type(annotation, name)}{example}")
 
 
@@ -199,13 +233,16 @@ def _one_of(arguments: Sequence[Any], value: object, path: str, problems: list[P
 
 def _sequence(item: Any, value: object, path: str, problems: list[Problem]) -> Any:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        return _wrong(problems, path, value, f"is not a list of {show_type(item).removeprefix('a ')}")
+        example = ': begin each with "- "' if isinstance(value, Mapping) else ""
+        if isinstance(value, str) and value:
+            example = f": write [{', '.join(value.split())}]"
+        return _wrong(problems, path, value, f"is not {show_type(Sequence[item])}{example}")
     return [convert(item, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
 
 
 def _mapping(item: Any, value: object, path: str, problems: list[Problem]) -> Any:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
-        return _wrong(problems, path, value, f"is not {show_type(Mapping[str, item])}")
+        return _wrong(problems, path, value, f"is no mapping: it takes {show_type(Mapping[str, item])}")
     return {name: convert(item, element, f"{path}.{name}", problems) for name, element in value.items()}
 
 
@@ -215,7 +252,9 @@ def structure(made: type, value: object, path: str, problems: list[Problem]) -> 
         return value
     fields = named_fields(made)
     if not isinstance(value, Mapping):
-        return _wrong(problems, path, value, f"is not a structure with {', '.join(fields)}")
+        first = next(iter(fields))
+        example = f": write {{{first}: {value}}}" if isinstance(value, str) else ""
+        return _wrong(problems, path, value, f"is not a structure with {', '.join(fields)}{example}")
     found = unknown_names(value, list(fields), "option", path)
     converted: dict[str, Any] = {}
     for name, (annotation, default) in fields.items():

@@ -276,7 +276,7 @@ def _embedded_broker() -> Iterator[tuple[str, int]]:
 
 def _address(broker: str) -> tuple[str, int]:
     host, _, port = broker.partition(":")
-    if port and not port.isdigit():
+    if port and not port.isdecimal():
         raise ValueError(f"--broker {broker}: write HOST or HOST:PORT")
     return host, int(port or 1883)
 

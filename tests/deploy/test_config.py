@@ -54,7 +54,8 @@ def test_all_of_it_that_is_commented_out_is_right_too() -> None:
     assert config.device == "pump-house"
     assert config.broker.tls is not None
     assert config.broker.port == 8883
-    assert {sensor.driver for sensor in config.sensors.values()} == {"host", "recording", "synthetic"}
+    drivers = {sensor.driver for sensor in config.sensors.values()}
+    assert drivers == {"host", "recording", "iio", "modbus", "sysfs", "mqtt", "synthetic"}
     assert config.monitors["trial"].bearing is not None
 
 

@@ -351,8 +351,7 @@ def test_no_answer_does_worse_than_being_counted(
         except SensorError:
             assert sensor.skipped
             return
-    assert reading is not None
-    assert not np.isinf(reading.values).any()
+    assert sensor.skipped if reading is None else not np.isinf(reading.values).any()
 
 
 # Options.

@@ -42,7 +42,7 @@ def test_values_that_make_no_sense_are_told_with_their_path(
         ({"tls": True, "cert_file": "us.pem"}, "cert_file", "belong together"),
         ({"password_env": "A"}, "username", "is missing"),
         ({"username": "a", "password_env": "A", "password_file": "b"}, "password_env", "is not needed"),
-        ({"password": "secret"}, "password", "unknown option: did you mean password_"),
+        ({"password": "secret"}, "password", "name a file with it as password_file"),
         ({"port": 0}, "port", "must be of at least 1"),
     ],
 )

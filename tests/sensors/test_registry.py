@@ -18,7 +18,7 @@ def test_every_mistake_is_told_at_once() -> None:
     assert problems == [
         Problem("fil", "fil", "unknown option: did you mean file?"),
         Problem("file", None, "is missing: a text"),
-        Problem("channels", "a", "is not a list of text"),
+        Problem("channels", "a", "is not a list of texts: write [a]"),
         Problem("speed", -1, "must be of at least 0"),
         Problem("chunk", "a", "is not a whole number"),
         Problem("on_error", "skp", "did you mean skip?"),
