@@ -22,7 +22,7 @@ class Silence:
         self._monitor: Monitor | None = None
         self._span_s, self._unit = 0.0, ""
         self._windows, self._since = 0, 0.0  # whole windows at the latest look, and when they became so many
-        self._absent: tuple[str, ...] = ()  # channels that were no numbers since then
+        self._absent: tuple[str, ...] = ()  # channels of which something was missing or withheld since then
         self.alert = Alert()
         self.note = ""  # what is wrong and for how long, in words; "" while the level is below 1
         self.problem = ""  # the same, in words that stay the same while it lasts
@@ -53,7 +53,7 @@ class Silence:
         if level < 1.0:
             self.note = self.problem = ""
             return level if heard else math.nan
-        what, why, lasted_s = f"no whole {self._unit}", _no_numbers(self._absent), void_s
+        what, why, lasted_s = f"no whole {self._unit}", _missing(self._absent), void_s
         if silent_s > void_s / 2:  # most of it was silence
             what, why, lasted_s = "no data", reader.error, silent_s
         why = f": {why}" if why else ""
@@ -62,7 +62,7 @@ class Silence:
         return level
 
 
-def _no_numbers(names: Sequence[str]) -> str:
+def _missing(names: Sequence[str]) -> str:
     if not names:
         return ""
-    return f"{', '.join(names)} {'is not a number' if len(names) == 1 else 'are not numbers'}"
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} missing, or withheld as no measurement"

@@ -16,7 +16,7 @@ from sensors.base import Reading
 from tests.agent.brokers import HOST, Mosquitto, free_port, listens, until
 from tests.proof.ledger import Account, ticks
 from tests.real import need
-from tests.sensors.alsa_world import Room, define
+from tests.sensors.alsa_world import Room, define, numbers
 from tests.sensors.camera_world import NetworkCamera, video
 from tests.sensors.iio_pace import ELEMENTS
 from tests.sensors.iio_world import ACCEL, make_device
@@ -141,6 +141,12 @@ class OnALine(Answering):
         if cable is not None:
             cable.pull()
 
+    def account(self, readings: Sequence[Reading], left_out: Mapping[str, int]) -> Account:
+        """Of requests: each that was waited for in vain was answered late, or never."""
+        answers = super().account(readings, left_out)
+        unanswered = max(0, left_out.get("time_outs", 0) - (answers.sent - answers.received))
+        return replace(answers, sent=answers.sent + unanswered, what="requests")
+
 
 class AtABroker(Program):
     """Devices that publish, and the broker, which is killed."""
@@ -181,9 +187,8 @@ class Stage(Program):
     def account(self, readings: Sequence[Reading], left_out: Mapping[str, int]) -> Account:
         came = np.zeros(self.sent, bool)
         for reading in readings:
-            counts = np.rint(reading.values * 2.0**15).astype(np.int64)
-            numbers = counts[:, 0] * 1000 + counts[:, 1] - 1000  # of silence, less than none
-            came[numbers[numbers >= 0]] = True
+            heard = np.array(numbers(reading.values))
+            came[heard[heard >= 0]] = True  # silence is less than none
         return Account(self.sent, int(came.sum()), _lost(left_out))
 
 

@@ -143,15 +143,16 @@ class Card:
 
 
 def numbered(frames: int, first: int = 0) -> NDArray[np.int16]:
-    """Two channels that together count the frames, 1000 more than their numbers: each can be told from silence."""
+    """Two channels that together count the frames, 1000 more than their numbers: each can be told from silence. Both
+    move with each frame, as sound does: what stands still is withheld as a sensor's fault."""
     n = np.arange(first + 1000, first + 1000 + frames)
-    return np.stack([n // 1000, n % 1000], axis=1).astype(np.int16)
+    return np.stack([n // 1000 + n % 1000, n % 1000], axis=1).astype(np.int16)
 
 
 def numbers(values: NDArray[np.float32]) -> list[int]:
     """Which frames of `numbered` these are; silence is -1000."""
     counts = np.rint(values.astype(np.float64) * 2**15).astype(np.int64)
-    found: list[int] = (counts[:, 0] * 1000 + counts[:, 1] - 1000).tolist()
+    found: list[int] = ((counts[:, 0] - counts[:, 1]) * 1000 + counts[:, 1] - 1000).tolist()
     return found
 
 
