@@ -10,9 +10,9 @@ from typing import Literal
 
 from agent.inbox import Inbox
 from agent.pace import Pace
-from sensors.base import Reading, Sensor, SensorError
+from sensors.base import Reading, Sensor
 from sensors.named_thread import NamedThread
-from sensors.plugins import words
+from sensors.plugins import in_words
 
 logger = logging.getLogger(__name__)
 
@@ -74,11 +74,11 @@ class Reader:
             try:
                 self._read_on()
             except Exception as error:
-                if not self._of_the_world(error):
+                if (why := in_words(self.sensor, error)) is None:
                     raise
                 if self.phase == "reading" and time.monotonic() - self._reading_since >= STABLE_S:
                     pause = FIRST_PAUSE_S
-                self._failed(self._in_words(error), pause)
+                self._failed(why, pause)
             self._close()
             if self.sensor.finished:  # also when its last word was an error: there is no more of it
                 logger.info("sensor %s has come to its end%s", self.sensor.name, _left_out(self.sensor))
@@ -133,19 +133,9 @@ class Reader:
         try:
             self.sensor.close()
         except Exception as error:  # a plug that is out already
-            if not self._of_the_world(error):
+            if (why := in_words(self.sensor, error)) is None:
                 raise
-            logger.debug("sensor %s: closing: %s", self.sensor.name, self._in_words(error))
-
-    def _of_the_world(self, error: Exception) -> bool:
-        """Not a fault of our own: whatever a plug-in raises takes its sensor down and nothing else."""
-        return isinstance(error, SensorError | OSError) or bool(self.sensor.origin)
-
-    def _in_words(self, error: Exception) -> str:
-        if isinstance(error, SensorError | OSError):
-            return str(error)
-        logger.debug("sensor %s: fault of its driver", self.sensor.name, exc_info=error)
-        return f"{self.sensor.name}: fault of the driver from {self.sensor.origin}: {words(error)}"
+            logger.debug("sensor %s: closing: %s", self.sensor.name, why)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds

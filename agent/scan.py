@@ -12,8 +12,8 @@ import numpy as np
 
 from agent.sentences import quantity
 from sensors import registry
-from sensors.base import Channel, Found, Kind, SensorError
-from sensors.plugins import words
+from sensors.base import Channel, Found, Kind
+from sensors.plugins import in_words
 
 # For all of them together, side by side: a thermometer takes a second, an accelerometer of ST's at 1 Hz two for each
 # axis, a hung bus for ever
@@ -84,11 +84,9 @@ def _read_once(found: Found, end: float) -> Look:
         return Look(
             found, sensor.channels, tuple(float(value) for value in values), sensor.rate_hz, sensor.kind
         )
-    except (SensorError, OSError) as error:
-        return Look(found, error=str(error).removeprefix(f"{found.name}: "))
     except Exception as error:
-        if not sensor.origin:
+        if (why := in_words(sensor, error)) is None:
             raise
-        return Look(found, error=f"fault of the driver from {sensor.origin}: {words(error)}")
+        return Look(found, error=why.removeprefix(f"{found.name}: "))
     finally:
         sensor.close()

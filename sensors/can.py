@@ -48,6 +48,7 @@ class Place:
     signal: str
     lowest: float | None
     highest: float | None
+    summed: float  # the largest number that goes into its own
     stale_after_s: float
 
 
@@ -173,7 +174,7 @@ class Can(PushedSensor):
                 continue
             number, raw = math.nan, float(signals[place.signal])
             try:
-                number = within(raw, place.lowest, place.highest)
+                number = within(raw, place.lowest, place.highest, place.summed)
             except ValueError as error:
                 self.skip("out_of_range", f"{message.name}.{place.signal}: {error}")
             if math.isnan(raw):
@@ -235,4 +236,5 @@ class Can(PushedSensor):
     def _place(self, message: Any, signal: Any) -> Place:
         cycles = CYCLES * len(signal.multiplexer_ids or (0,))
         stale_after_s = self._stale_after_s or (message.cycle_time or 0) / 1e3 * cycles or STALE_S
-        return Place(message.name, signal.name, signal.minimum, signal.maximum, stale_after_s)
+        summed = max(abs(signal.minimum or 0.0), abs(signal.maximum or 0.0), abs(signal.offset))
+        return Place(message.name, signal.name, signal.minimum, signal.maximum, summed, stale_after_s)

@@ -10,6 +10,7 @@ from functools import partial
 
 from sensors.attendant import Attendant
 from sensors.base import Channel, Clock, Reading, Sensor, SensorError
+from sensors.plugins import in_words
 from sensors.resample import Numbers, Resampler, Take
 
 READ_S = 0.2  # longest a read blocks, and so how soon it is left
@@ -121,6 +122,14 @@ class Feed:
         return self.sensor.left_out() | ({"dropped": self._dropped} if self._dropped else {})
 
     def _attend(self, attendant: Attendant) -> None:
+        try:
+            self._read(attendant)
+        except Exception as error:
+            if isinstance(error, SensorError | OSError) or (why := in_words(self.sensor, error)) is None:
+                raise
+            raise SensorError(why) from error
+
+    def _read(self, attendant: Attendant) -> None:
         try:
             self.sensor.open()
             attendant.up()

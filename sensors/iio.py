@@ -226,7 +226,9 @@ class Iio(PolledSensor):
         with np.errstate(all="ignore"):  # a chip of floating point may say NaN, or more than float32 holds
             for column, source in enumerate(self._sources):
                 element, number = source.place
-                values[:, column] = (elements[element][:, number] + source.offset) * source.scale
+                raw = elements[element][:, number]
+                # a float16 would be scaled as one
+                values[:, column] = np.add(raw, source.offset, dtype=np.float64) * source.scale
         infinite = np.isinf(values)
         if infinite.any():
             values[infinite] = math.nan

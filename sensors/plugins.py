@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import typing
 from dataclasses import dataclass
 from functools import cache
 
-from sensors.base import Sensor
+from sensors.base import Sensor, SensorError
+
+logger = logging.getLogger(__name__)
 
 GROUP = "tocsin.drivers"
 
@@ -51,6 +54,17 @@ def plugins() -> dict[str, tuple[Plugin, ...]]:
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package without a name"
         found[entry.name] = (*found.get(entry.name, ()), Plugin(entry.name, package, entry.value))
     return found
+
+
+def in_words(sensor: Sensor, error: Exception) -> str | None:
+    """What took a sensor down: an error of the world, or a fault of a plug-in, which takes its own sensor down and
+    nothing else; None for a fault of our own."""
+    if isinstance(error, SensorError | OSError):
+        return str(error)
+    if not sensor.origin:
+        return None
+    logger.debug("sensor %s: fault of its driver", sensor.name, exc_info=error)
+    return f"{sensor.name}: fault of the driver from {sensor.origin}: {words(error)}"
 
 
 def words(error: BaseException) -> str:

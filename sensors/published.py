@@ -17,7 +17,7 @@ WORDS = {
     "false": 0.0,
 }  # as Tasmota, ESPHome, Shelly and zigbee2mqtt say them
 # what last wills and availability topics say of a device that is gone: Tasmota, ESPHome, zigbee2mqtt, Shelly, Homie
-GONE = (b"offline", b"false", b"lost", b"disconnected")
+GONE = ("offline", "false", "lost", "disconnected")
 _ZONE = re.compile(r"(Z|UTC|[+-]\d{2}:?\d{2})$", re.IGNORECASE)
 
 
@@ -97,13 +97,13 @@ def time_of(raw: object) -> float:
 
 def is_gone(payload: bytes) -> bool:
     """Whether a last will, or an availability topic, says that its device is not there: a word, or {"state": word}."""
-    word = payload.strip().lower()
+    word = payload.decode("utf-8", "replace").strip().lower()
     try:
         state = parse(payload)
     except ValueError:
         state = None
     if isinstance(state, dict):
-        word = str(state.get("state", "")).lower().encode()
+        word = str(state.get("state", "")).lower()
     return word in GONE
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from sensors.base import LARGEST, Channel, OptionError
 
+ROUNDING = 1e-9  # of a value: 1023 counts of 0.1 V make 102.30000000000001 V
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -38,7 +40,8 @@ class Quantity:
     def of(self, number: float) -> float:
         """The source's number as a sample; NaN stays. Raises ValueError for what is outside of the limits, or of
         float32."""
-        return within(number * self.scale + self.offset, self.lowest, self.highest)
+        scaled = number * self.scale
+        return within(scaled + self.offset, self.lowest, self.highest, abs(scaled))
 
 
 def check_limits(lowest: float | None, highest: float | None) -> None:
@@ -47,14 +50,16 @@ def check_limits(lowest: float | None, highest: float | None) -> None:
         raise OptionError("lowest", lowest, f"must not be above highest ({highest:g})")
 
 
-def within(value: float, lowest: float | None, highest: float | None) -> float:
-    """The value; NaN stays. Raises ValueError for what is outside of the limits, or of float32."""
+def within(value: float, lowest: float | None, highest: float | None, summed: float = 0.0) -> float:
+    """The value; NaN stays. Raises ValueError for what is outside of the limits, or of float32. `summed` is the largest
+    number that the value was made of: what it is beyond a limit by rounding alone is within it."""
     if math.isnan(value):
         return value
     if not abs(value) <= LARGEST:
         raise ValueError(f"{value:g} is too large")
-    if lowest is not None and value < lowest:
+    rounding = ROUNDING * max(abs(value), summed)
+    if lowest is not None and value < lowest - rounding:
         raise ValueError(f"{value:g} is below {lowest:g}")
-    if highest is not None and value > highest:
+    if highest is not None and value > highest + rounding:
         raise ValueError(f"{value:g} is above {highest:g}")
     return value

@@ -224,7 +224,7 @@ class Sysfs(PolledSensor):
         if entry.thermal is not None and value <= SWITCHED_OFF_C:
             raise WrongAnswer("switched_off")
         try:
-            return within(value, entry.lowest, entry.highest)
+            return within(value, entry.lowest, entry.highest, abs(entry.offset))
         except ValueError:
             raise WrongAnswer("out_of_range") from None
 

@@ -18,7 +18,9 @@ EPOCH_LIMITS: tuple[tuple[float, Form], ...] = ((1e11, "s"), (1e14, "ms"), (1e17
 LAST_S = 253402300800.0  # the year 10000, where calendars and this program end
 PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# each digit fits one place alone: what is no number in the end costs one look at each of its digits
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+LONGEST = 64  # characters of a time; the patterns below are slow on long runs of blanks
 _CLOCK = (
     r"(?:[T ,]+(?P<h>\d{1,2}):(?P<mi>\d{1,2})(?::(?P<s>\d{1,2})(?:[.,](?P<f>\d{1,12}))?)?"
     r"\s*(?P<half>[AaPp][Mm])?)?"
@@ -48,19 +50,19 @@ def is_number(text: str) -> bool:
 def is_time(text: str) -> bool:
     """Whether a cell is a date (numbers do not count: they may be anything)."""
     text = text.strip()
-    return (_match_iso(text) or _OTHER.fullmatch(text)) is not None and not is_number(text)
+    return (_match_iso(text) or _match(_OTHER, text)) is not None and not is_number(text)
 
 
 def is_date(text: str) -> bool:
     """Whether a cell is a date without a time of day, digits alone included."""
     text = text.strip()
-    match = _ISO.fullmatch(text) or _OTHER.fullmatch(text)
+    match = _match(_ISO, text) or _match(_OTHER, text)
     return match["h"] is None if match else len(text) == 8 and _is_compact(text)
 
 
 def is_clock(text: str) -> bool:
     """Whether a cell is a time of day without its date."""
-    return _ONLY_CLOCK.fullmatch(text.strip()) is not None
+    return _match(_ONLY_CLOCK, text.strip()) is not None
 
 
 def find_form(samples: Sequence[str]) -> Form:
@@ -81,7 +83,7 @@ def find_form(samples: Sequence[str]) -> Form:
         return next((form for limit, form in EPOCH_LIMITS if largest < limit), "ns")
     if any(map(_match_iso, filled)):
         return "iso"
-    matches = [match for match in map(_OTHER.fullmatch, filled) if match]
+    matches = [match for text in filled if (match := _match(_OTHER, text))]
     if not matches and is_clock(filled[0]):
         raise ValueError(f"{filled[0]!r} is a time of day without its date: write 2024-03-31T12:00:00Z")
     if not matches:
@@ -108,7 +110,7 @@ def parse_one(text: str, form: Form) -> float:
         if abs(seconds) >= LAST_S:
             raise ValueError(f"{text!r} is not a time in {form}: it lies beyond the year 9999")
         return seconds
-    match = _match_iso(text) if form == "iso" else _OTHER.fullmatch(text)
+    match = _match_iso(text) if form == "iso" else _match(_OTHER, text)
     if match is None:
         raise ValueError(f"{text!r} is not a time like {_example(form)}")
     if form == "iso":
@@ -236,13 +238,17 @@ def _month_days(year: NDArray[np.int64], month: NDArray[np.int64]) -> NDArray[np
     return days
 
 
+def _match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return pattern.fullmatch(text) if len(text) <= LONGEST else None
+
+
 def _match_iso(text: str) -> re.Match[str] | None:
-    return _ISO.fullmatch(text) or _COMPACT.fullmatch(text) or _COMPACT_CLOCK.fullmatch(text)
+    return _match(_ISO, text) or _match(_COMPACT, text) or _match(_COMPACT_CLOCK, text)
 
 
 def _is_compact(text: str) -> bool:
     """Whether a cell of digits is a date, with or without a time of day."""
-    match = _COMPACT.fullmatch(text) or _COMPACT_CLOCK.fullmatch(text)
+    match = _match(_COMPACT, text) or _match(_COMPACT_CLOCK, text)
     if match is None or int(match["y"]) not in _COMPACT_YEARS:
         return False
     try:

@@ -210,6 +210,21 @@ def test_a_chip_of_floating_point_may_say_anything(tmp_path: Path) -> None:
     node.close()
 
 
+@pytest.mark.parametrize(
+    ("scale", "said", "meant"), [("1000", 101.3, 101_300.0), ("0.000000001", 35.0, 35e-9)]
+)
+def test_a_half_is_scaled_as_the_number_it_is(tmp_path: Path, scale: str, said: float, meant: float) -> None:
+    files = {"name": "dsp\n", "sampling_frequency": "200\n", "in_voltage0_scale": scale + "\n"}
+    make_device(tmp_path, files, {"voltage0": "le:f16/16>>0"})
+    node = Node(tmp_path)
+    with Iio(device="dsp", capture="buffered", root=str(tmp_path)) as sensor:
+        node.fill(struct.pack("<e", said))
+        reading = sensor.read(1.0)
+    node.close()
+    assert reading is not None
+    assert reading.values[0, 0] == pytest.approx(meant / 1000, rel=1e-3)
+
+
 def test_a_timer_is_made_set_and_taken_away_again(tmp_path: Path) -> None:
     timers = tmp_path / "sys/kernel/config/iio/triggers/hrtimer"
     timers.mkdir(parents=True)

@@ -17,6 +17,7 @@ from sensors.contract import SensorContract
 from sensors.join import OURS, Join
 from sensors.recorder import write
 from tests.agent.brokers import HOST, Mosquitto, Subscriber, until
+from tests.sensors.packages import FLOW, install
 from tests.sensors.world import BOARD, make_board
 
 START = 1_700_000_000.0
@@ -193,6 +194,17 @@ def test_a_part_that_lags_is_waited_for_only_so_long(tmp_path: Path) -> None:
             while (reading := sensor.read(5.0)) is None or np.isnan(reading.values[-1, 0]):
                 pass
             until(lambda: sensor.read(0.1) is not None and sensor.skipped.get("slow late"), "counted")
+
+
+def test_what_a_plug_in_raises_is_the_joins_error_and_no_fault_of_ours(site: Path) -> None:
+    broken = FLOW.replace("return (1.0,)", 'raise ValueError("of a plug-in")')
+    install(site, "flow_broken", broken, "flow = flow_broken:Flow")
+    sensor = join({"pump": {"driver": "flow", "port": 1}, "motor": {"driver": "synthetic"}})
+    told = pytest.raises(
+        SensorError, match=r"^cell\.pump: fault of the driver from flow_broken 1.2: ValueError: of a"
+    )
+    with told, sensor:  # it may be broken before the others are open
+        until(lambda: sensor.read(1.0) is None and False, "an error")
 
 
 def test_a_part_that_fails_is_the_joins_error_and_comes_back_with_it(tmp_path: Path) -> None:

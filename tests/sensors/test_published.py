@@ -90,10 +90,20 @@ def test_wildcards_stand_for_levels(pattern: str, topic: str, heard: bool) -> No
 
 
 def test_a_device_that_is_gone_is_known_by_its_word() -> None:
-    assert all(is_gone(word) and is_gone(word.upper()) for word in GONE)
+    assert all(is_gone(word.encode()) and is_gone(word.upper().encode()) for word in GONE)
     assert is_gone(b'{"state":"offline"}')
     assert not any(
-        is_gone(said) for said in (b"online", b'{"state":"online"}', b"true", b"[]", b"{}", b"", b"\xff")
+        is_gone(said)
+        for said in (
+            b"online",
+            b'{"state":"online"}',
+            b"true",
+            b"[]",
+            b"{}",
+            b"",
+            b"\xff",
+            b'{"state":"\\ud800"}',
+        )
     )
 
 

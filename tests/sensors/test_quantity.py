@@ -34,6 +34,18 @@ def test_the_number_is_scaled_and_what_is_outside_of_its_limits_is_refused() -> 
             oven.of(number)
 
 
+@pytest.mark.parametrize(
+    ("scale", "offset", "counts"), [(0.1, 0, 1023), (0.1, 0, 63), (0.01, 0, 255), (0.1, -40, 400)]
+)
+def test_a_limit_itself_is_within_whatever_its_rounding(scale: float, offset: float, counts: int) -> None:
+    limit = round(counts * scale + offset, 6)
+    assert counts * scale + offset != limit or limit == 0
+    quantity = Quantity("a", scale=scale, offset=offset, lowest=limit, highest=limit)
+    assert quantity.of(counts) == pytest.approx(limit)
+    with pytest.raises(ValueError, match="is above"):
+        Quantity("a", scale=scale, offset=offset, highest=limit).of(counts + 1)
+
+
 def test_limits_that_leave_nothing_are_refused() -> None:
     with pytest.raises(OptionError, match="must not be above highest"):
         Quantity("oven", lowest=2, highest=1)

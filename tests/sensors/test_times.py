@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensors.times import find_form, parse_iso, parse_one
+from sensors.times import find_form, is_clock, is_date, is_number, is_time, parse_iso, parse_one
 
 zones = st.sampled_from(
     [timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=3))]
@@ -106,3 +107,14 @@ def test_fourteen_digits_are_a_date_or_a_question() -> None:
 def test_a_time_of_day_alone_is_said_to_lack_its_date() -> None:
     with pytest.raises(ValueError, match="'10:14:33' is a time of day without its date"):
         find_form(["10:14:33", "10:14:34"])
+
+
+@pytest.mark.parametrize("ask", [is_number, is_time, is_date, is_clock])
+@pytest.mark.parametrize(
+    "begin",
+    ["", "2024-03-31 10:00", "2024-03-31 10:00:00 PM", "10:00:00"],
+    ids=["number", "day", "half", "clock"],
+)
+def test_what_somebody_sends_costs_no_more_than_its_length(ask: Callable[[str], bool], begin: str) -> None:
+    """A megabyte; a pattern that tries each way to cut it would take a day."""
+    assert not ask(begin + ("1" if not begin else " ") * 1_000_000 + "x")
