@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from agent import cli_recordings, cli_sensors
@@ -186,11 +187,11 @@ def _schema(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _config(arguments: argparse.Namespace) -> Config:
-    """The configuration asked for, or the installed one."""
+def _config(arguments: argparse.Namespace, *, monitors: bool = True) -> Config:
+    """The configuration asked for, or the installed one; without `monitors` it need have none."""
     from agent.config import load
 
-    config = load(arguments.config or CONFIG)
+    config = load(arguments.config or CONFIG, monitors=monitors)
     _log_to_stderr(arguments.verbose, config.log_level)
     return config
 
@@ -270,7 +271,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure instead what a busy core adds in watts, by this board's meter or by one that you read",
     )
-    configured_too = cli_sensors.add(add, _config)
+    configured_too = cli_sensors.add(add, partial(_config, monitors=False))
     schema = add("schema", _schema, "print the JSON Schema of a payload")
     schema.add_argument("name", metavar="NAME", nargs="?", help="which; without it, their names")
 

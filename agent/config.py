@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 
 from agent.budgets_config import BudgetsConfig
-from agent.cross_checks import cross_check
+from agent.cross_checks import check_sections, cross_check
 from agent.forms import About, Frozen, Walk
 from agent.monitor_config import MonitorConfig
 from agent.names import EntryName, Host, Name, Prefix, host_name
@@ -185,8 +185,9 @@ class Config(Frozen, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
 
 
-def load(path: str | Path = DEFAULT_PATH) -> Config:
-    """The configuration in `path` and the files of the folder beside it (tocsin.yaml: tocsin.d/*.yaml).
+def load(path: str | Path = DEFAULT_PATH, *, monitors: bool = True) -> Config:
+    """The configuration in `path` and the files of the folder beside it (tocsin.yaml: tocsin.d/*.yaml). Without
+    `monitors` it need have none: who looks at sensors alone has not come to them yet.
 
     Raises ConfigError with every mistake in all of them.
     """
@@ -201,7 +202,7 @@ def load(path: str | Path = DEFAULT_PATH) -> Config:
         document = read(text, shown, mistakes) if text is not None else None
         if document is not None:
             documents.append(document)
-    return _config(documents, path.name, folders, mistakes)
+    return _config(documents, path.name, folders, mistakes, monitors)
 
 
 def load_text(text: str | bytes, where: str | Path = "tocsin.yaml") -> Config:
@@ -237,7 +238,13 @@ def _text(file: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
     return text
 
 
-def _config(documents: list[Located], main: str, folders: dict[str, Path], mistakes: list[Mistake]) -> Config:
+def _config(
+    documents: list[Located],
+    main: str,
+    folders: dict[str, Path],
+    mistakes: list[Mistake],
+    monitors: bool = True,
+) -> Config:
     """The documents merged, walked and checked. Raises ConfigError."""
     if not documents and not mistakes:
         mistakes.append(Mistake(main, 0, "", 'is empty: "tocsin init" writes one to start from'))
@@ -248,10 +255,10 @@ def _config(documents: list[Located], main: str, folders: dict[str, Path], mista
         if not isinstance(document.value, dict):
             Walk(mistakes, folders).struct(Config, document)
         whole = merge(whole, document, mistakes, ("sensors", "monitors"))
-    config = _checked(whole, folders, mistakes)
+    config = _checked(whole, folders, mistakes, monitors)
     for other, places in islice(alternatives(whole), MOST_DOUBLED):
         more: list[Mistake] = []
-        _checked(other, folders, more)
+        _checked(other, folders, more, monitors)
         mistakes += [mistake for mistake in more if (mistake.file, mistake.line) in places]
     if mistakes or config is None:
         order = {file: index for index, file in enumerate(folders)}
@@ -259,9 +266,14 @@ def _config(documents: list[Located], main: str, folders: dict[str, Path], mista
     return config
 
 
-def _checked(whole: Located, folders: dict[str, Path], mistakes: list[Mistake]) -> Config | None:
+def _checked(
+    whole: Located, folders: dict[str, Path], mistakes: list[Mistake], monitors: bool
+) -> Config | None:
     config = Walk(mistakes, folders).struct(Config, whole)
-    return None if config is None else cross_check(_filled(config), whole, folders, mistakes)
+    if config is None:
+        return None
+    check_sections(whole, mistakes, monitors=monitors)
+    return cross_check(_filled(config), whole, folders, mistakes)
 
 
 def _filled(config: Config) -> Config:

@@ -26,7 +26,6 @@ def cross_check(
 ) -> Config:
     """The configuration with its sensors' paths made absolute; what does not fit is added to `mistakes`."""
     _check_broker(config.broker, document, mistakes)
-    _check_sections(document, mistakes)
     sensors: dict[str, Sensor] = {}
     entries: dict[str, SensorConfig] = {}
     for name, entry in config.sensors.items():
@@ -51,9 +50,12 @@ def cross_check(
     return msgspec.structs.replace(config, sensors=entries)
 
 
-def _check_sections(document: Located, mistakes: list[Mistake]) -> None:
+def check_sections(document: Located, mistakes: list[Mistake], *, monitors: bool) -> None:
     """A configuration without sensors or monitors would be an agent that does nothing."""
-    for section, purpose in (("sensors", "nothing would be read"), ("monitors", "nothing would be watched")):
+    purposes = {"sensors": "nothing would be read", "monitors": "nothing would be watched"}
+    for section, purpose in purposes.items():
+        if section == "monitors" and not monitors:
+            continue
         entry = document.get(section)
         if entry is None or entry.value is None or entry.value == {}:
             place = entry or document

@@ -126,7 +126,7 @@ def configuration(file: str, *, asked: bool) -> tuple[Config | None, Finding]:
         mend = f"sudo tocsin init -o {file}"
         return None, unknown("configuration", f"there is none at {file}: the rest is looked at without", mend)
     try:
-        config = load(file)
+        config = load(file, monitors=False)
     except ConfigError as error:
         more = f" and {len(error.mistakes) - 1} more" if len(error.mistakes) > 1 else ""
         return None, ill("configuration", f"{error.mistakes[0]}{more}", f"tocsin check -c {file}")

@@ -12,7 +12,7 @@ from agent.inbox import Inbox
 from agent.pace import Pace
 from sensors.base import Reading, Sensor
 from sensors.named_thread import NamedThread
-from sensors.plugins import in_words
+from sensors.plugins import in_words, read
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Reader:
         while not self._stop.is_set():
             try:
                 self._read_on()
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a plug-in may raise anything
                 if (why := in_words(self.sensor, error)) is None:
                     raise
                 if self.phase == "reading" and time.monotonic() - self._reading_since >= STABLE_S:
@@ -101,7 +101,7 @@ class Reader:
         self._pace.restart()
         self._opened(sensor)
         while not self._stop.is_set():
-            reading = sensor.read(READ_S)
+            reading = read(sensor, READ_S)
             self.beat = time.monotonic()
             if reading is not None:
                 self._hear(reading)
@@ -132,7 +132,7 @@ class Reader:
     def _close(self) -> None:
         try:
             self.sensor.close()
-        except Exception as error:  # a plug that is out already
+        except (Exception, SystemExit) as error:  # a plug that is out already
             if (why := in_words(self.sensor, error)) is None:
                 raise
             logger.debug("sensor %s: closing: %s", self.sensor.name, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
@@ -45,7 +46,8 @@ class Mqtt(PushedSensor):
         ca_file: certificates to trust (PEM); without it, those the system trusts.
         cert_file: our certificate (PEM), where the broker asks for one.
         key_file: the key of cert_file (PEM).
-        client_id: name of this client at the broker; no other may have it. Without it tocsin, the host and the sensor.
+        client_id: name of this client at the broker; no other may have it. Without it tocsin, the host, the sensor and
+            the process.
         keepalive_s: the broker forgets us after 1.5 times as long without a word.
         protocol: version of MQTT; auto tries 5, then 3.1.1.
         ask_rebirth: ask Sparkplug B's nodes for their births when one was missed, and when the agent connects.
@@ -103,7 +105,7 @@ class Mqtt(PushedSensor):
         from sensors.subscription import Subscription
 
         ears = Ears(self, line, self.values)
-        client_id = self._client_id or f"tocsin-{socket.gethostname()}-{self.name}"
+        client_id = self._client_id or f"tocsin-{socket.gethostname()}-{self.name}-{os.getpid()}"
         broker = self._broker(password=self._password.read(), client_id=client_id)
         with Subscription(broker, ears.topics) as subscription:
             line.up()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import typing
 from dataclasses import dataclass
 from functools import cache
 
-from sensors.base import Sensor, SensorError
+import numpy as np
+
+from sensors.base import Reading, Sensor, SensorError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +59,30 @@ def plugins() -> dict[str, tuple[Plugin, ...]]:
     return found
 
 
-def in_words(sensor: Sensor, error: Exception) -> str | None:
+def read(sensor: Sensor, timeout: float) -> Reading | None:
+    """What a sensor reads. Raises also TypeError and ValueError for what a plug-in gives that is no Reading of its own:
+    further on it would be a fault of ours."""
+    reading = sensor.read(timeout)
+    if sensor.origin and reading is not None:
+        _check(reading, sensor)
+    return reading
+
+
+def _check(reading: Reading, sensor: Sensor) -> None:
+    if not isinstance(reading, Reading):
+        raise TypeError(f"read gives {type(reading).__name__}, not a Reading")
+    values, columns = reading.values, len(sensor.channels)
+    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
+        raise TypeError(
+            f"its values are {getattr(values, 'dtype', type(values).__name__)}, not an array of float32"
+        )
+    if values.ndim != 2 or values.shape[1] != columns or not len(values):
+        raise ValueError(f"it gives values of shape {values.shape}, not (samples, {columns}) of its channels")
+    if not (math.isfinite(reading.time) and 0.0 < reading.rate_hz < math.inf):
+        raise ValueError(f"it gives the time {reading.time} and the rate {reading.rate_hz}, in s and Hz")
+
+
+def in_words(sensor: Sensor, error: BaseException) -> str | None:
     """What took a sensor down: an error of the world, or a fault of a plug-in, which takes its own sensor down and
     nothing else; None for a fault of our own."""
     if isinstance(error, SensorError | OSError):

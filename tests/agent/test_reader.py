@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,38 @@ def test_whatever_a_plug_in_raises_takes_only_its_sensor_down() -> None:
         assert reader.error == (
             "pump: fault of the driver from acme-flow 1.0: ZeroDivisionError: division by zero"
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (Reading("pump", 0.0, 1.0, np.ones((1, 2), np.float32)), "(1, 2), not (samples, 1) of its channels"),
+        (Reading("pump", 0.0, 1.0, np.ones(1, np.float32)), "(1,), not (samples, 1) of its channels"),
+        (Reading("pump", 0.0, 1.0, np.ones((0, 1), np.float32)), "(0, 1), not (samples, 1) of its channels"),
+        (
+            Reading("pump", 0.0, 1.0, np.ones((1, 1))),  # type: ignore[arg-type]
+            "float64, not an array of float32",
+        ),
+        (Reading("pump", 0.0, 1.0, [[1.0]]), "list, not an array of float32"),  # type: ignore[arg-type]
+        (Reading("pump", 0.0, 0.0, np.ones((1, 1), np.float32)), "the rate 0.0, in s and Hz"),
+        (Reading("pump", math.nan, 1.0, np.ones((1, 1), np.float32)), "the time nan"),
+        (1.0, "read gives float, not a Reading"),
+    ],
+)
+def test_whatever_a_plug_in_gives_takes_only_its_sensor_down(given: object, words: str) -> None:
+    class Odd(Scripted):
+        def read(self, timeout: float) -> Reading | None:
+            if isinstance(given, BaseException):
+                raise given
+            return given  # type: ignore[return-value]
+
+    sensor = Odd()
+    sensor.origin = "acme-flow 1.0"
+    with running(sensor) as reader:
+        until(lambda: reader.failures >= 2, "it is opened again")
+        assert "pump: fault of the driver from acme-flow 1.0: " in reader.error
+        assert words in reader.error
 
 
 def test_while_it_fails_the_error_is_there_in_words() -> None:

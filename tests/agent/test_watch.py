@@ -113,6 +113,14 @@ def test_a_recording_ends_by_itself(tmp_path: Path) -> None:
     assert len(out.splitlines()) == 1
 
 
+def test_sensors_can_be_looked_at_before_there_are_monitors(tmp_path: Path) -> None:
+    (tmp_path / "tocsin.yaml").write_text("sensors: {motor: {driver: synthetic, duration_s: 2, speed: 0}}\n")
+    with piped(*words(tmp_path)) as process:
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "x rms" in out
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

@@ -110,6 +110,12 @@ class Answering(Program):
 
     silent_at_first = False
 
+    def start(self) -> None:
+        super().start()
+        where = self._words[-1]
+        if where.isdecimal():  # a port, which somebody else may have taken meanwhile
+            until(lambda: listens(int(where)), f"{self.name}'s peer to listen at {where}")
+
     def go(self) -> None:
         """It answers whenever it is asked."""
 

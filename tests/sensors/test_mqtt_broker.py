@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sensors import SensorError, create
 from tests.agent.brokers import HOST, Mosquitto, Server, Subscriber, babbling, silent
@@ -16,6 +18,7 @@ from tests.real import need
 from tests.sensors.rows import becomes, row, until_error
 from tests.sensors.test_mqtt import sensor_of
 
+ROOT = Path(__file__).parents[2]
 VALUES = [{"name": "a", "topic": "a"}]
 
 
@@ -85,9 +88,8 @@ def test_every_version_of_mqtt_is_spoken(broker: Mosquitto, voice: Subscriber, p
 
 def test_two_sensors_at_one_broker_have_ids_of_their_own(broker: Mosquitto, voice: Subscriber) -> None:
     value: dict[str, object] = {"name": "a", "topic": "a"}
-    with sensor_of(broker, value) as one, sensor_of(broker, value) as same:
-        same.name = "other"
-        with pytest.raises(SensorError, match="does another client use the client id tocsin-"):
+    with sensor_of(broker, value, client_id="ear") as one, sensor_of(broker, value, client_id="ear"):
+        with pytest.raises(SensorError, match="does another client use the client id ear"):
             until_error(one)
     one, other = sensor_of(broker, value), sensor_of(broker, value)
     other.name = "other"
@@ -95,6 +97,23 @@ def test_two_sensors_at_one_broker_have_ids_of_their_own(broker: Mosquitto, voic
         voice.publish("a", b"1")
         becomes(one, 1.0)
         becomes(other, 1.0)
+
+
+def test_who_watches_beside_the_agent_does_not_push_it_off_the_broker(
+    broker: Mosquitto, voice: Subscriber, tmp_path: Path
+) -> None:
+    sensor = sensor_of(broker, {"name": "a", "topic": "a"})
+    config = {
+        "sensors": {
+            sensor.name: {"driver": "mqtt", "port": broker.port, "values": [{"name": "a", "topic": "a"}]}
+        }
+    }
+    (tmp_path / "tocsin.yaml").write_text(yaml.safe_dump(config))
+    watch = [sys.executable, "-m", "agent", "watch", "-c", str(tmp_path / "tocsin.yaml"), "--for", "2 s"]
+    with sensor, subprocess.Popen(watch, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            voice.publish("a", b"1")
+            becomes(sensor, 1.0)
 
 
 def test_a_broker_that_forbids_a_topic_is_an_error() -> None:
