@@ -142,6 +142,7 @@ class Adxl345(Sensor):
         half = FIFO_DEPTH // 2 / nearest
         self._every_s = max(1 / nearest, min(half, block_s))
         self._chip: Registers | None = None
+        self._recognized = False  # whether it said that it is an ADXL345: to nothing else is anything written
         self._ready: deque[Reading] = deque()
 
     def open(self) -> None:
@@ -182,11 +183,12 @@ class Adxl345(Sensor):
     def close(self) -> None:
         self._ready.clear()
         if self._chip is not None:
-            with contextlib.suppress(OSError):
-                self._chip.write(POWER_CTL, STANDBY)
+            if self._recognized:
+                with contextlib.suppress(OSError):
+                    self._chip.write(POWER_CTL, STANDBY)
             with contextlib.suppress(OSError):
                 self._chip.close()
-            self._chip = None
+        self._chip, self._recognized = None, False
 
     def _connect(self) -> Registers:
         if self._spi:
@@ -197,6 +199,7 @@ class Adxl345(Sensor):
         found = chip.read(DEVID)
         if found != IDENTITY:
             raise self.error(f"{self._where} is no ADXL345: it says {found:#04x}, not {IDENTITY:#04x}")
+        self._recognized = True
         settings = {
             POWER_CTL: STANDBY,
             INT_ENABLE: 0,

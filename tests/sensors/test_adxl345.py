@@ -150,6 +150,20 @@ def test_a_wire_that_comes_off_spi_makes_no_samples(monkeypatch: pytest.MonkeyPa
         wired.sensor.open()
 
 
+@pytest.mark.parametrize("device", ["/dev/i2c-1", "/dev/spidev0.0"])
+def test_nothing_is_written_to_another_chip(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    wired = Wired(monkeypatch, device=device)
+    wired.sensor.open()
+    wired.sensor.close()
+    eeprom = dict.fromkeys(range(0x40), 0x41)
+    wired.chip.registers = dict(eeprom)
+    with pytest.raises(SensorError, match="is no ADXL345: it says 0x41, not 0xe5"):
+        wired.sensor.open()
+    wired.sensor.close()
+    assert wired.chip.registers == eeprom
+    assert wired.chip.closed == 2
+
+
 def test_another_address_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     wired = Wired(monkeypatch, address=0x1D)
     with pytest.raises(SensorError, match="it: /dev/i2c-1 at 0x1d: nobody answers: check wires and address"):
