@@ -10,6 +10,7 @@ from sensors.times import EPOCH_LIMITS, PER_SECOND
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))')
+_OPENING, _CLOSING = re.compile(r"\s*\{"), re.compile(r"\s*\}")
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -32,21 +33,20 @@ def parse_series(text: str) -> tuple[Series, str]:
     match = _NAME.match(text)
     if match is None:
         raise ValueError('is no metric: write a name, and labels where it needs them, such as up{job="pump"}')
-    rest, labels = text[match.end() :], {}
-    if rest.lstrip().startswith("{"):
-        rest = rest.lstrip()[1:]
-        while not rest.lstrip().startswith("}"):
-            label = _LABEL.match(rest)
-            if label is None:
-                raise ValueError(
-                    'has labels that cannot be read: write them as {name="value", other="value"}'
-                )
-            labels[label[1]] = _ESCAPED.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), label[2])
-            rest = rest[label.end() :]
-        return Series(match[0], labels), rest.lstrip()[1:]
-    if rest and not rest[0].isspace():
-        raise ValueError(f"cannot be read from {rest[:40]!r} on")
-    return Series(match[0], labels), rest
+    brace = _OPENING.match(text, match.end())
+    if brace is None:
+        rest = text[match.end() :]
+        if rest and not rest[0].isspace():
+            raise ValueError(f"cannot be read from {rest[:40]!r} on")
+        return Series(match[0], {}), rest
+    position, labels = brace.end(), {}
+    while (end := _CLOSING.match(text, position)) is None:
+        label = _LABEL.match(text, position)
+        if label is None:
+            raise ValueError('has labels that cannot be read: write them as {name="value", other="value"}')
+        labels[label[1]] = _ESCAPED.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), label[2])
+        position = label.end()
+    return Series(match[0], labels), text[end.end() :]
 
 
 class Selection:
