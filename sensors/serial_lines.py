@@ -13,6 +13,8 @@ from sensors.lines import Line, Value
 from sensors.serial_port import Parity, Port
 
 CHUNK = 4096  # bytes: what a tty holds at most
+UNANSWERED = 3  # questions in a row, over
+SILENT_S = 10.0  # at least, are an error: a board that starts when its port is opened takes 2 s
 MOST_CHUNKS = 16  # that came unasked and are thrown away before the next question
 
 
@@ -60,6 +62,8 @@ class SerialLines(LineSensor):
         self._timeout_s = timeout_s
         self._wire = Port(port, baud, parity, stop_bits, data_bits)
         self._port: Any = None
+        self._unanswered = 0  # questions in a row
+        self._silent_since = 0.0  # when the first of them was sent
 
     def open(self) -> None:
         self.close()
@@ -68,6 +72,7 @@ class SerialLines(LineSensor):
         except OSError as error:
             raise self.error(str(error)) from None
         self._begin(whole=False)
+        self._unanswered = 0
         super().open()
 
     def receive(self, timeout: float) -> bytes:
@@ -91,19 +96,30 @@ class SerialLines(LineSensor):
             port.close()
         super().close()
 
-    def _asked(self, ask: str) -> tuple[float, ...]:
-        """The first line of the answer that can be read. Raises OSError when none comes in time."""
+    def _asked(self, ask: str) -> tuple[float, ...] | None:
+        """The first line of the answer that can be read; None when none comes in time. Raises OSError when that has
+        gone on for a while, not at once: a board that starts anew when its port is opened would never get to answer."""
         for _ in range(MOST_CHUNKS):
             if not self.receive(0.0):
                 break
         self._begin(whole=True)
         self._port.write(ask.encode())
-        end = self.clock.monotonic() + self._timeout_s
+        asked = self.clock.monotonic()
+        end = asked + self._timeout_s
         while (left := end - self.clock.monotonic()) > 0.0:
             chunk = self.receive(left)
             if not chunk:
                 break
             for _, values in self.rows(chunk):
+                self._unanswered = 0
                 return tuple(values)
         self.skipped["time_outs"] += 1
-        raise OSError(f"no answer to {ask!r} on {self._wire.path} within {self._timeout_s:g} s")
+        if not self._unanswered:
+            self._silent_since = asked
+        self._unanswered += 1
+        silent_s = self.clock.monotonic() - self._silent_since
+        if self._unanswered >= UNANSWERED and silent_s >= SILENT_S:
+            raise OSError(
+                f"no answer to {ask!r} on {self._wire.path} for {silent_s:.0f} s: check baud and wiring"
+            )
+        return None

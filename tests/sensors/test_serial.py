@@ -177,7 +177,7 @@ def test_what_comes_between_ticks_is_heard(instrument: Instrument) -> None:
 # Asked.
 
 
-def test_an_answer_is_a_sample_and_no_answer_is_an_error(tmp_path: Path) -> None:
+def test_an_answer_is_a_sample_and_no_answer_for_long_is_an_error(tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     def answer(request: bytes) -> bytes:
@@ -185,14 +185,33 @@ def test_an_answer_is_a_sample_and_no_answer_is_an_error(tmp_path: Path) -> None
         return {1: b"MEAS?\r\n21,50\r\n", 2: b"ERR\r\n22,51\r\n"}.get(len(asked), b"")  # an echo first
 
     with Instrument(tmp_path / "port", answer) as instrument:
-        with make(instrument, ask="MEAS?\r\n", rate_hz=100, timeout_s=0.1) as sensor:
+        sensor = make(instrument, ask="MEAS?\r\n", rate_hz=0.2, timeout_s=0.1)
+        sensor.clock = PushedClock()
+        with sensor:
             assert [next_row(sensor), next_row(sensor)] == [[21, 50], [22, 51]]
+            assert [sensor.read(SOON_S), sensor.read(SOON_S)] == [None, None]
             with pytest.raises(
-                SensorError, match=r"scale: no answer to 'MEAS\?\\r\\n' on .*port within 0.1 s"
+                SensorError, match=r"scale: no answer to 'MEAS\?\\r\\n' on .*port for 10 s: check baud"
             ):
                 sensor.read(SOON_S)
-            assert asked == [b"MEAS?\r\n"] * 3
-            assert sensor.skipped == {"missing_columns": 2, "time_outs": 1}
+            assert asked == [b"MEAS?\r\n"] * 5
+            assert sensor.skipped == {"missing_columns": 2, "time_outs": 3}
+
+
+def test_a_board_that_starts_when_its_port_is_opened_is_given_time(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def answer(request: bytes) -> bytes:
+        asked.append(request)
+        return b"" if len(asked) % 3 else b"1,2\n"  # the boot loader hears the first two
+
+    with Instrument(tmp_path / "port", answer) as instrument:
+        sensor = make(instrument, ask="?", rate_hz=0.2, timeout_s=0.1)
+        sensor.clock = PushedClock()
+        with sensor:
+            rows = [sensor.read(SOON_S) for _ in range(6)]
+        assert [row is not None for row in rows] == [False, False, True] * 2
+        assert sensor.skipped == {"time_outs": 4}
 
 
 def test_what_came_unasked_is_no_answer(tmp_path: Path) -> None:
