@@ -19,6 +19,7 @@ from sensors.values import check_names
 STALE_S = 5.0  # where the DBC tells no cycle time
 CYCLES = 10.0  # that may be missed where it does
 PLAUSIBLE_S = 60.0  # adapters with a clock of their own count from when they were plugged in
+LONGEST = 4096  # bytes of a line from an slcan adapter; a frame of CAN FD takes 150
 BUS_OFF = 0x40  # in the id of an error frame; Linux, include/uapi/linux/can/error.h, CAN_ERR_BUSOFF
 OFF = "the controller has gone bus-off after too many errors: check bit rate, wiring and termination"
 NO_SOCKETS = (
@@ -140,12 +141,18 @@ class Can(PushedSensor):
     def _receive(self, bus: Any) -> Any:
         """The next frame; None where there is none yet."""
         try:
-            return bus.recv(TURN_S)
+            frame = bus.recv(TURN_S)
         except UnicodeDecodeError as error:  # python-can 4.6 keeps it and fails for ever
             raise SensorError(f"the adapter sends what is no frame: {error}") from error
         except (ValueError, LookupError) as error:
             self.skip("bad_frames", f"the adapter sends what is no frame: {error}")
             return None
+        if len(getattr(bus, "_buffer", b"")) > LONGEST:  # python-can's slcan keeps what has no end for ever
+            self.skip("bad_frames", "the adapter sends no end of a line")
+            raise SensorError(
+                f"{LONGEST} bytes and no end of a line: is this the adapter's port, and does it speak slcan?"
+            )
+        return frame
 
     def _hear_error(self, frame: Any) -> None:
         """Count it. Raises SensorError when the controller has left the bus."""

@@ -252,8 +252,8 @@ class Adapter:
         self.path = os.ttyname(theirs)
         os.close(theirs)
 
-    def say(self, line: bytes) -> None:
-        os.write(self._ours, line + b"\r")
+    def say(self, line: bytes, end: bytes = b"\r") -> None:
+        os.write(self._ours, line + end)
 
     def heard(self) -> bytes:
         return os.read(self._ours, 4096)
@@ -291,6 +291,18 @@ def test_an_adapter_on_a_serial_port_is_read_unplugged_and_read_again(dbc: Path)
             adapter.unplug()
             with pytest.raises(SensorError, match=f"car: {adapter.path}: "):
                 until_error(sensor)
+
+
+def test_a_device_that_is_no_adapter_is_an_error_before_it_fills_the_memory(dbc: Path) -> None:
+    device = Adapter()
+    with sensor_of(dbc, "EngineSpeed", interface="slcan", channel=device.path) as sensor:
+        device.say(b"21.5;" * 1000, end=b"")
+        with pytest.raises(
+            SensorError, match=f"car: {device.path}: 4096 bytes and no end of a line: is this"
+        ):
+            until(lambda: row(sensor) == [], "an error")
+        assert sensor.skipped["bad_frames"] == 1
+    device.unplug()
 
 
 @pytest.mark.parametrize(
