@@ -85,15 +85,20 @@ def rebirth(now: float) -> bytes:
 
 
 class Node:
-    """One edge node with its devices, as its messages tell of them."""
+    """One edge node with its devices, as its messages tell of them.
+
+    Of devices that nobody wants nothing is kept. Of the others: the types of wanted metrics, and the aliases of the
+    latest birth of each, which the size of a message bounds.
+    """
 
     def __init__(self, wanted: set[Metric], count: Count) -> None:
         """`count(reason, words)` hears of all that cannot be used."""
         self._wanted, self._count = wanted, count
-        self._born: set[str] = set()  # "" for the node itself, and each device
+        self._devices = {device for device, _ in wanted}
+        self._born: set[str] = set()  # "" for the node itself, and each device that is wanted
         self._seq: int | None = None  # of the latest message
         self._session: float | None = None  # bdSeq of the birth: the death that follows has the same
-        self._names: dict[int, Metric] = {}  # by alias
+        self._names: dict[int, Metric] = {}  # by alias; of a metric that nobody wants only whose it is
         self._types: dict[Metric, int] = {}
         self.unsure = True  # a birth is missing: without it nobody knows what the aliases mean
 
@@ -116,6 +121,8 @@ class Node:
             self._born.discard(device)
             yield from ((metric, math.nan, None) for metric in sorted(self._wanted) if metric[0] == device)
             return
+        if device not in self._devices:
+            return
         for sample in payload.samples:
             if not known and not (sample.name and sample.datatype):
                 self._count("unborn", f"{kind} before the birth that says what its aliases mean")
@@ -133,8 +140,8 @@ class Node:
         self._seq = seq
         if kind == "DBIRTH":
             self._names = {alias: metric for alias, metric in self._names.items() if metric[0] != device}
-            self._born.add(device)
-        known = device in self._born
+            self._born |= {device} & self._devices
+        known = device in self._born or device not in self._devices
         self.unsure = self.unsure or not (known and node_born)
         return known
 
@@ -142,9 +149,10 @@ class Node:
         if sample.name:
             metric = (device, sample.name)
             if kind.endswith("BIRTH"):
-                self._types[metric] = sample.datatype
+                if metric in self._wanted:
+                    self._types[metric] = sample.datatype
                 if sample.alias is not None:
-                    self._names[sample.alias] = metric
+                    self._names[sample.alias] = metric if metric in self._wanted else (device, "")
             return metric
         found = None if sample.alias is None else self._names.get(sample.alias)
         if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -195,6 +196,38 @@ def test_a_new_birth_gives_aliases_a_new_meaning() -> None:
     ears.hear("NBIRTH", payload(0, {"name": "flow", "alias": 8, "datatype": 10, "double_value": 1.0}))
     assert ears.hear("NDATA", payload(1, {"alias": 8, "double_value": 2.0})) == [(FLOW, 2.0)]
     assert ears.hear("NDATA", payload(2, {"alias": 7, "double_value": 3.0})) == []
+
+
+def test_of_devices_that_nobody_wants_nothing_is_kept_and_nothing_asked() -> None:
+    ears = Ears()
+    ears.hear("NBIRTH", birth())
+    tracemalloc.start()
+    for seq in range(1, 51):
+        metrics = ({"name": f"{seq} {i}", "alias": 1000 * seq + i, "datatype": 9} for i in range(200))
+        ears.hear("DBIRTH", payload(seq, *metrics), f"other {seq}")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 100_000  # 10,000 metrics were 2 MB
+    assert ears.hear("DDATA", payload(51, {"alias": 1, "float_value": 1.0}), "never born") == []
+    assert ears.hear("NDATA", payload(52, {"alias": 7, "double_value": 2.5})) == [(FLOW, 2.5)]
+    assert not ears.counts
+    assert not ears.node.unsure
+    ears.hear("DDATA", payload(54), "other 1")  # what was lost may have been of a device that is wanted
+    assert ears.counts == {"sequence_gaps": 1}
+    assert ears.node.unsure
+
+
+def test_of_metrics_that_nobody_wants_the_aliases_of_the_latest_birth_are_known() -> None:
+    ears = Ears()
+    ears.hear("NBIRTH", birth())
+    for seq in (1, 2):
+        others = ({"name": f"{seq} {i}", "alias": 1000 * seq + i, "datatype": 9} for i in range(3))
+        speed = {"name": "speed", "alias": 9, "datatype": 3, "int_value": 5}
+        assert ears.hear("DBIRTH", payload(seq, speed, *others), "pump") == [(PUMP, 5)]
+    assert ears.hear("DDATA", payload(3, {"alias": 2001, "float_value": 1.0}), "pump") == []
+    assert not ears.counts
+    assert ears.hear("DDATA", payload(4, {"alias": 1001, "float_value": 1.0}), "pump") == []
+    assert ears.counts == {"unknown_aliases": 1}
 
 
 def test_a_node_is_asked_in_words_it_understands() -> None:
