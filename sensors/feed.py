@@ -78,6 +78,12 @@ class Feed:
         self.ahead_s = self.until - period_s - arrived
         return self._resampler.push(reading.time, reading.rate_hz, reading.values, tick)
 
+    def drop(self) -> int:
+        """Leave that reading out. Returns how many samples it had."""
+        reading, _ = self._readings.popleft()
+        self._arrived.notify_all()
+        return len(reading.values)
+
     def rows(self, first: int, last: int) -> Numbers:
         assert self._resampler is not None
         return self._resampler.rows(first, last)

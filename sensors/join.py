@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -19,6 +19,7 @@ from sensors.values import Problem, structure
 
 MOST_ROWS = 4096  # of one Reading
 BACK_S = 5.0  # a part's time that goes back further is a clock that was set
+AHEAD_S = 5.0  # and wait_s: a live part's time that is further ahead of this clock is wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ class Join(Sensor):
         self.waits = any(feed.sensor.waits for feed in self._feeds)
         if rate_hz >= VIBRATION_FROM_HZ and all(feed.sensor.kind == "vibration" for feed in self._feeds):
             self.kind = "vibration"
-        self._late: dict[str, int] = {}
+        self._unfit = Counter[str]()  # samples, by part and reason
         self._tick: int | None = None  # of the next row
         self._made: deque[Reading] = deque()  # more rows that are due, behind gaps
         self._turns = False  # the next readings are of an earlier time
@@ -110,10 +111,11 @@ class Join(Sensor):
 
     @property
     def skipped(self) -> dict[str, int]:
-        """What each part left out, and its samples that came after their row was given, or that nobody took in time."""
-        counts = {f"{name} late": count for name, count in self._late.items()}
+        """What each part left out, and its samples that came after their row was given, whose time is ahead of the
+        clock, or that nobody took in time."""
+        counts = self._unfit.copy()
         for feed in self._feeds:
-            counts |= {f"{feed.name} {reason}": count for reason, count in feed.left_out().items()}
+            counts.update({f"{feed.name} {reason}": count for reason, count in feed.left_out().items()})
         return counts
 
     def open(self) -> None:
@@ -163,11 +165,19 @@ class Join(Sensor):
         """Sort what has arrived into ticks."""
         for feed in self._feeds:
             while (reading := feed.first(self._furthest())) is not None:
+                if self._is_ahead(reading):
+                    self._unfit[f"{feed.name} ahead"] += feed.drop()
+                    continue
                 if reading.time < feed.until - BACK_S:  # a clock was set back
                     self._turns = True
                     return
                 if late := feed.sort(self._tick):
-                    self._late[feed.name] = self._late.get(feed.name, 0) + late
+                    self._unfit[f"{feed.name} late"] += late
+
+    def _is_ahead(self, reading: Reading) -> bool:
+        """Whether its time cannot be right: taken for the present, it would make all of the other parts late."""
+        newest = reading.time + (len(reading.values) - 1) / reading.rate_hz
+        return not self.waits and newest > self.clock.now() + self._wait_s + AHEAD_S
 
     def _begin_anew(self) -> None:
         """What all parts gave is in rows: from here on times may be any."""
@@ -217,7 +227,7 @@ class Join(Sensor):
         complete = -math.inf if math.isinf(known) else math.ceil(known / self._period_s - NEAR_S) - 1
         if self.waits:
             return complete
-        now = self.clock.monotonic() + max(feed.ahead_s for feed in self._feeds)
+        now = min(self.clock.monotonic() + max(feed.ahead_s for feed in self._feeds), self.clock.now())
         if math.isinf(now):
             return -math.inf
         patience_ends = math.floor((now - self._wait_s) / self._period_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from tests.sensors.packages import FLOW, install
 from tests.sensors.world import BOARD, make_board
 
 START = 1_700_000_000.0
+SOON_S = 10.0
 
 
 class TestJoin(SensorContract):
@@ -205,6 +207,47 @@ def test_what_a_plug_in_raises_is_the_joins_error_and_no_fault_of_ours(site: Pat
     )
     with told, sensor:  # it may be broken before the others are open
         until(lambda: sensor.read(1.0) is None and False, "an error")
+
+
+TICKING = "import time\nwhile True: print(time.time(), 5, sep=','); time.sleep(0.1)"
+STRAYING = """
+import time
+print(time.time(), 1, sep=",")
+time.sleep(0.5)
+print(time.time() + {ahead_s}, 2, sep=",")
+time.sleep({pause_s})
+while True: print(time.time(), 3, sep=","); time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize(("ahead_s", "counted"), [(3600, {"stray ahead": 1}), (3, {})])
+def test_a_time_of_the_future_costs_no_rows_of_the_others(ahead_s: int, counted: dict[str, int]) -> None:
+    """Neither while the part that gave it says nothing more, nor later."""
+    programs = {"stray": STRAYING.format(ahead_s=ahead_s, pause_s=3), "sound": TICKING}
+    of = {
+        name: {
+            "driver": "exec",
+            "command": [sys.executable, "-uc", program],
+            "line": {"time": 1},
+            "channels": [{"name": "v", "at": 2}],
+            "rate_hz": 10,
+        }
+        for name, program in programs.items()
+    }
+    readings: list[Reading] = []
+    began = time.time()
+    sensor = join(of, rate_hz=5, wait_s=0.5)
+    with sensor:
+        while not readings or readings[-1].values[-1, 0] != 3.0:  # the stray part is heard again
+            reading = sensor.read(SOON_S)
+            assert reading is not None, "no rows any more"
+            readings.append(reading)
+        ended = time.time()
+    times = np.concatenate([r.time + np.arange(len(r.values)) / 5 for r in readings])
+    sound = np.concatenate([r.values[:, 1] for r in readings])
+    assert times[-1] <= ended
+    assert np.isfinite(sound).sum() >= 0.8 * 5 * (ended - began - 1.0)
+    assert {reason: count for reason, count in sensor.skipped.items() if reason == "stray ahead"} == counted
 
 
 def test_a_part_that_fails_is_the_joins_error_and_comes_back_with_it(tmp_path: Path) -> None:
