@@ -119,7 +119,7 @@ class Camera(PolledSensor):
         self._form, self._size = None if format == "auto" else format, (width, height)
         self._timeout_s, self._key_frames, self._ca_file = timeout_s, key_frames, ca_file
         self._start, self._speed = start_time(start), speed
-        self._where = str(device or url or file)
+        self._where = str(device or file) if self._endpoint is None else self._endpoint.told
         self._eye: Eye | None = None
         self._video: Video | None = None
 

@@ -108,7 +108,7 @@ class Http(PolledSensor):
             return None
         if all(cell is None for cell in cells):
             self.skipped["missing_values"] += len(cells)
-            raise OSError(f"{self._endpoint.url} holds none of {', '.join(self._places)}")
+            raise OSError(f"{self._endpoint.told} holds none of {', '.join(self._places)}")
         self._told = told
         now = self.clock.monotonic() if told is None else told
         values = tuple(self._value(i, cell, now) for i, cell in enumerate(cells))
@@ -125,9 +125,9 @@ class Http(PolledSensor):
             return self._find(document)
         except NoDocument as error:
             self.skipped[error.reason] += 1
-            raise OSError(f"{self._endpoint.url} {error}") from None
+            raise OSError(f"{self._endpoint.told} {error}") from None
         except OSError as error:
-            raise OSError(f"{self._endpoint.url}: {error.strerror or error}") from None
+            raise OSError(f"{self._endpoint.told}: {error.strerror or error}") from None
 
     def _stale(self, told: float) -> bool:
         return self._max_age_s is not None and self.clock.now() - told > self._max_age_s

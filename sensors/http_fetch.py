@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sensors.base import OptionError
-from sensors.password import without_user
+from sensors.password import as_told
 
 MOST_BYTES = 4 * 2**20  # of a document: a node_exporter's metrics are 57 KB
 # What is of this network: the same as IPAddressAllow in deploy/tocsin.service
@@ -61,6 +61,11 @@ class Endpoint:
     host: str
     port: int
     target: str
+
+    @property
+    def told(self) -> str:
+        """The URL as it may be told."""
+        return as_told(self.url)
 
     def literal(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         """The address, where the host is one."""
@@ -156,9 +161,9 @@ def on_premises(url: str, allowed: Sequence[Network], schemes: Sequence[str] = (
     try:
         endpoint = parse_url(url, schemes)
     except ValueError as error:
-        raise OptionError("url", without_user(url), str(error)) from None
+        raise OptionError("url", as_told(url), str(error)) from None
     if endpoint.literal() is not None and not is_of(endpoint.host, allowed):
-        raise OptionError("url", url, outside(endpoint.host, endpoint.host))
+        raise OptionError("url", as_told(url), outside(endpoint.host, endpoint.host))
     return endpoint
 
 
@@ -239,5 +244,5 @@ def _status(response: http.client.HTTPResponse) -> str:
     return (
         status
         if place is None
-        else f"{status} to {place[:100]!r}: give the URL that is meant, none is followed"
+        else f"{status} to {as_told(place)[:100]!r}: give the URL that is meant, none is followed"
     )

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from sensors.base import NotNegative, OptionError, Positive, SensorError
 from sensors.extras import require
 from sensors.json_path import figure
-from sensors.password import Password, without_user
+from sensors.password import Password, as_told
 from sensors.pushed import TURN_S, Line, PushedSensor
 from sensors.quantity import Quantity
 from sensors.values import check_names
@@ -116,7 +116,7 @@ class Opcua(PushedSensor):
         super().__init__(url, rate_hz, delay_s)
         if not _is_url(url):
             raise OptionError(
-                "url", without_user(url), "is not the address of a server: write opc.tcp://host:4840"
+                "url", as_told(url), "is not the address of a server: write opc.tcp://host:4840"
             )
         check_names("nodes[{}].name", [node.name for node in nodes])
         files = {"server_cert_file": server_cert_file, "cert_file": cert_file, "key_file": key_file}

@@ -43,6 +43,6 @@ class Password:
         return lines[0]
 
 
-def without_user(url: str) -> str:
-    """A URL as it may be told: what stands before its host may be a password."""
-    return re.sub(r"//[^/]*@", "//...@", url)
+def as_told(url: str) -> str:
+    """A URL as it may be told: what stands before its host may be a password, and so may its query."""
+    return re.sub(r"\?.+", "?...", re.sub(r"//[^/]*@", "//...@", url), flags=re.DOTALL)

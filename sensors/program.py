@@ -53,15 +53,15 @@ class Program:
         folder: Path | None = None,
         environment: Mapping[str, str] | None = None,
         told: bytes = b"",
-        secret: str = "",
+        secrets: Sequence[str] = (),
         pipe_bytes: int | None = None,
         hear: Callable[[str], bool] = lambda words: False,
     ) -> None:
-        """`told` is its input; `secret`, what must not be told when it complains; `pipe_bytes`, how much it may say
+        """`told` is its input; `secrets`, what must not be told when it complains; `pipe_bytes`, how much it may say
         while nobody receives it, as far as the kernel allows; `hear` gets each line of its complaints, and is true
         for one that is none. Raises OSError in words."""
         self._listener, self._command = listener, list(command)
-        self._secret, self._hear = secret, hear
+        self._secrets, self._hear = [secret for secret in secrets if secret], hear
         self._complaints = Splitter(Counter(), whole=True)
         self._complained, self._last_words = 0, ""
         kept = {name: value for name, value in os.environ.items() if name not in PRIVATE}
@@ -131,8 +131,8 @@ class Program:
         if not chunk:
             self._complains.close()
         for line in self._complaints.feed(chunk):
-            if self._secret:
-                line = line.replace(self._secret, "***")
+            for secret in self._secrets:
+                line = line.replace(secret, "***")
             words = "".join(c if c.isprintable() else " " for c in line[:LONGEST_WORDS])
             if self._hear(words):
                 continue

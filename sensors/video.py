@@ -109,8 +109,10 @@ class Video:
         elif not secret:
             opening = ["-rtsp_transport", "tcp", "-protocol_whitelist", RTSP, "-i", source]
         else:  # by its input, for what a command says is seen by everybody: ffmpeg-formats(1), concat; ffmpeg 5
-            told = f"ffconcat version 1.0\nfile '{quote(source, safe=SAFE)}'\noption rtsp_transport tcp\n".encode()
+            source = quote(source, safe=SAFE)
+            told = f"ffconcat version 1.0\nfile '{source}'\noption rtsp_transport tcp\n".encode()
             opening = ["-f", "concat", "-safe", "0", "-protocol_whitelist", f"pipe,{RTSP}", "-i", "pipe:0"]
+        _, asked, query = source.partition("?") if live else ("", "", "")  # which may hold a password too
         self._program = Program(
             listener,
             [
@@ -121,7 +123,7 @@ class Video:
                 *("-f", "yuv4mpegpipe", "-strict", "-1", "pipe:1"),
             ],
             told=told,
-            secret=secret,
+            secrets=(asked + query, secret),
             pipe_bytes=CHUNK,
         )
         self._y4m = Y4m()

@@ -268,6 +268,23 @@ def test_a_redirection_is_not_followed(pages: Pages) -> None:
         assert sensor.skipped == {"status_302": 1}
 
 
+@pytest.mark.parametrize(
+    "page", [(200, {}, b"{}"), (503, {}, b""), (302, {"Location": "/?token=s3cret"}, b"")]
+)
+def test_a_query_is_not_told(pages: Pages, page: tuple[int, dict[str, str], bytes]) -> None:
+    pages.page = page
+    with make(f"{pages.url}?token=s3cret") as sensor:
+        with pytest.raises(SensorError) as raised:
+            sensor.read(SOON_S)
+        pages.stop()
+        with pytest.raises(SensorError, match="refused") as refused:
+            sensor.read(SOON_S)
+    assert pages.asked[0][0] == "/status?token=s3cret"
+    told = f"{raised.value}{refused.value}"
+    assert told.count(f"{pages.url}?...") == 2
+    assert "s3cret" not in told
+
+
 def test_no_proxy_is_asked(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://{HOST}:1")

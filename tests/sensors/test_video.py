@@ -214,6 +214,19 @@ def test_a_camera_that_falls_silent_is_an_error() -> None:
                 sensor.read(0.5)
 
 
+def test_the_query_of_a_stream_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    need("ffmpeg")
+    caplog.set_level(logging.DEBUG)
+    with NetworkCamera() as camera:
+        with (
+            make(url=f"{camera.url}2?token=s3cret") as sensor,
+            pytest.raises(SensorError, match="404") as raised,
+        ):
+            next_of(sensor)
+    assert "s3cret" not in str(raised.value) + caplog.text
+    assert "/eye2" in caplog.text
+
+
 def commands_of(program: str) -> list[str]:
     """The command lines of all that run it."""
     found = []
