@@ -30,6 +30,7 @@ from sensors.password import Password
 from sensors.picture import Figure, Look, Picture, Region
 from sensors.program import Ended
 from sensors.recording import start_time
+from sensors.rtsp import refuse_redirection
 from sensors.sample_times import Epoch
 from sensors.v4l2 import PACKED
 from sensors.video import NoVideo, Video
@@ -226,7 +227,9 @@ class Camera(PolledSensor):
             if self._password.username:
                 secret = quote(self._password.read(), safe="")
                 user = f"{quote(self._password.username, safe='')}:{secret}@"
-            source = self._endpoint.at(self._endpoint.find(self._allowed), user)
+            address = self._endpoint.find(self._allowed)
+            refuse_redirection(self._endpoint, address, self._timeout_s)
+            source = self._endpoint.at(address, user)
         elif self._file is not None and not self._file.is_file():
             raise OSError("there is no such file")
         return Video(

@@ -90,7 +90,7 @@ class Endpoint:
         deadline = time.monotonic() + timeout_s
         connection = http.client.HTTPConnection(self.host, self.port)
         try:
-            connection.sock = _connect(address, deadline, context, self.host)
+            connection.sock = connect(address, deadline, context, self.host)
             headers = {"Host": self._named(), "Accept": accept, "Accept-Encoding": "identity"}
             headers |= {"User-Agent": "tocsin", "Connection": "close"}
             connection.request("GET", self.target, headers=headers)
@@ -220,7 +220,8 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _connect(address: Address, deadline: float, context: ssl.SSLContext | None, host: str) -> socket.socket:
+def connect(address: Address, deadline: float, context: ssl.SSLContext | None, host: str) -> socket.socket:
+    """A connection that is over at the deadline, by the monotonic clock. Raises OSError."""
     sock = _Hurried(address.family, socket.SOCK_STREAM)
     try:
         sock.settimeout(_left(deadline))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from sensors.picture import MOST_PIXELS, Picture
 from sensors.video import NoVideo, Y4m
 from tests.real import need
 from tests.sensors.camera_world import NetworkCamera, video
+from tests.sensors.http_peer import Hostile
 from tests.sensors.world import read_all, times_of, values_of
 
 SOON_S = 30.0
@@ -212,6 +214,51 @@ def test_a_camera_that_falls_silent_is_an_error() -> None:
         with pytest.raises(SensorError, match=r"it gives no picture within 0.5 s"):  # noqa: PT012
             for _ in range(100):
                 sensor.read(0.5)
+
+
+MOVED = b"RTSP/1.0 302 Moved\r\nLocation: ELSEWHERE\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ([MOVED], r"answers 302 Moved to 'rtsp://\.\.\.@127.0.0.1:\d+/\?\.\.\.': give the URL that is meant"),
+        ([b"RTSP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", MOVED], "answers 302 Moved to"),
+        ([b"RTSP/1.0 301 Moved\r\n\r\n"], "answers 301 Moved: give the URL that is meant"),
+        ([b"HTTP/1.1 400 What\r\n\r\n"], "answers what is no RTSP"),
+        ([b"\0" * 2**20], "answers what is no RTSP"),
+        ([b""], "answers what is no RTSP"),
+    ],
+)
+def test_a_camera_that_sends_on_elsewhere_is_not_followed(
+    answers: list[bytes], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("ffmpeg")
+    monkeypatch.setenv("EYE", "s3cret")
+    followed: list[socket.socket] = []
+    with Hostile() as camera, Hostile() as other:
+        other.answer = followed.append
+        place = other.url.replace("http://", "rtsp://a:b@") + "?token=c"
+
+        def answer(connection: socket.socket) -> None:
+            for number, octets in enumerate(answers):
+                if number:
+                    connection.recv(65_536)
+                connection.sendall(octets.replace(b"ELSEWHERE", place.encode()))
+
+        camera.answer = answer
+        sensor = make(url=camera.url.replace("http", "rtsp"), username="admin", password_env="EYE")
+        with pytest.raises(SensorError, match=words), sensor:
+            next_of(sensor)
+    assert followed == []
+
+
+def test_a_camera_that_never_answers_is_an_error_in_time() -> None:
+    need("ffmpeg")
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        sensor = make(url=f"rtsp://127.0.0.1:{mute.getsockname()[1]}/?token=s3cret", timeout_s=0.2)
+        with pytest.raises(SensorError, match=r"/\?\.\.\.: no answer within 0\.2 s"):
+            sensor.open()
 
 
 def test_the_query_of_a_stream_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
