@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sensors.attendant import Attendant
 from sensors.base import PolledSensor, Reading, SensorError
 from sensors.latest import Latest
+from sensors.password import as_told
 
 logger = logging.getLogger(__name__)
 
@@ -120,4 +121,4 @@ class Line(Attendant):
             self._sensor.attend(self)
         except (SensorError, OSError) as error:
             why = str(error)
-        raise self._sensor.error(f"{self._sensor.where}: {why}")
+        raise self._sensor.error(f"{as_told(self._sensor.where)}: {why}")

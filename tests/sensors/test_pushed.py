@@ -132,6 +132,13 @@ def test_a_source_that_only_ends_is_an_error_too() -> None:
         Source(lambda line: None).open()
 
 
+def test_the_query_of_a_source_is_not_told() -> None:
+    source = Source(lambda line: None)
+    source.where = "opc.tcp://nowhere:1/?token=s3cret"
+    with pytest.raises(SensorError, match=r"^it: opc\.tcp://nowhere:1/\?\.\.\.: the connection has ended$"):
+        source.open()
+
+
 def test_a_fault_of_our_own_in_the_thread_ends_the_reader_and_not_only_the_thread() -> None:
     def attend(line: Line) -> None:
         raise ZeroDivisionError("a bug")
