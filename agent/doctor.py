@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -123,7 +124,7 @@ def libraries() -> Finding:
 def configuration(file: str, *, asked: bool) -> tuple[Config | None, Finding]:
     """The configuration, where it can be read."""
     if not asked and not Path(file).exists():
-        mend = f"sudo tocsin init -o {file}"
+        mend = f"sudo tocsin init -o {quote(file)}"
         return None, unknown("configuration", f"there is none at {file}: the rest is looked at without", mend)
     try:
         config = load(file, monitors=False)

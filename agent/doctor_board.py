@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from agent.finding import Finding, ill, unknown, well
 from sensors.host import GET_THROTTLED, THROTTLED
@@ -101,13 +102,13 @@ def disk(folder: Path, needed_bytes: int, root: Path = Path("/")) -> Iterator[Fi
     try:
         found = os.statvfs(there)
     except OSError as error:
-        yield ill("disk", f"{there}: {error.strerror}", f"ls -ld {there}")
+        yield ill("disk", f"{there}: {error.strerror}", f"ls -ld {quote(str(there))}")
         return
     if found.f_flag & os.ST_RDONLY:
         yield ill(
             "disk",
             f"{there} is mounted read-only: by the system, or because the disk failed",
-            f"sudo mount -o remount,rw $(findmnt -n -o TARGET --target {there})",
+            f'sudo mount -o remount,rw "$(findmnt -n -o TARGET --target {quote(str(there))})"',
         )
         return
     free = found.f_bavail * found.f_frsize
@@ -154,7 +155,9 @@ def _health(device: Path, root: Path) -> Iterator[Finding]:
     if (
         worn >= 10 or (hexadecimal(card / "pre_eol_info") or 0) >= 2
     ):  # 2: 80 % of the spare blocks are used, 3: 90 %
-        mend = f"sudo dd if=/dev/{whole.name} of=/media/usb/card.img bs=4M  # and put it on a new one"
+        # Where nothing is mounted, the copy would go onto the very card.
+        copy = f"sudo dd if=/dev/{whole.name} of=/media/usb/card.img bs=4M"
+        mend = f"mountpoint -q /media/usb && {copy}  # and put it on a new one"
         yield ill("disk", f"{whole.name} is near the end of its life ({10 * worn} % worn)", mend)
     elif worn:
         yield well("disk", f"{whole.name} is worn to at most {10 * worn} %")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 from agent import status
@@ -32,7 +33,7 @@ def broker(config: Config, file: str) -> Iterator[Finding]:
                 "broker", f"the password is a credential of the service, which nobody else sees: {secret}"
             )
         else:
-            mend = f"sudo ls -l {secret}"
+            mend = f"sudo ls -l {quote(str(secret))}"
             if secret is None:
                 mend = f"sudo systemctl edit tocsin  # [Service] Environment={settings.password_env}=..."
             yield ill("broker", str(error), mend)
@@ -54,10 +55,10 @@ def _mend(config: Config, why: str, file: str) -> str:
     where = f"{settings.host}:{settings.port}"
     if why.startswith("TLS"):
         trust = settings.tls.ca_file if settings.tls is not None else None
-        given = f" -CAfile {trust}" if trust is not None else ""
+        given = f" -CAfile {quote(str(trust))}" if trust is not None else ""
         return f"openssl s_client -connect {where}{given} -verify_return_error"
     if "refuses" in why:
-        name = settings.username or "NAME"
+        name = quote(settings.username or "NAME")
         return f"sudo mosquitto_passwd /etc/mosquitto/passwd {name}  # on the broker, or mend {file}"
     if "host name" in why:
         return f"getent hosts {settings.host}  # or mend broker.host in {file}"

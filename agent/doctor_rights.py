@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from agent.config import Config
@@ -23,6 +24,8 @@ RULES = "etc/udev/rules.d/99-tocsin.rules"
 OPENED = {"audio": "snd/pcm*c", "camera": "video*"}
 GROUPS = ("i2c", "spi", "gpio", "dialout", "audio", "video")  # those that deploy/install.sh gives
 RULED = ("iio:device", "i2c-", "spidev", "gpiochip")  # devices that our udev rules give to the group tocsin
+# What the agent writes in its folder, docs/operations.md; with what SQLite lays beside it, and what replaces it.
+OURS = re.compile(r"(baselines|evidence|run|lock|alerts\.json(\.new)?|outbox\.db(-\w+)?)")
 IN_DEV = re.compile(r"/dev/[\w./:-]+")
 
 
@@ -86,7 +89,7 @@ def devices(config: Config, person: Person, root: Path = Path("/")) -> Iterator[
                 yield ill(
                     about,
                     f"{path} is not there",
-                    f"ls {path.parent}  # is it plugged in, under another name?",
+                    f"ls {quote(str(path.parent))}  # is it plugged in, under another name?",
                 )
             elif person.may(path, 6):
                 yield well(about, f"{person.name} may open {path}")
@@ -135,7 +138,7 @@ def _let_open(path: Path, person: Person, root: Path) -> str:
     names = [group[0] for group in _entries(root / "etc/group") if int(group[2]) == found.st_gid]
     if names and found.st_gid and found.st_mode & stat.S_IRGRP and found.st_mode & stat.S_IWGRP:
         return f"sudo usermod --append --groups {names[0]} {person.name} && sudo systemctl restart tocsin"
-    return f"sudo setfacl -m u:{person.name}:rw {path}"
+    return f"sudo setfacl -m u:{person.name}:rw {quote(str(path))}"
 
 
 def state_folder(config: Config, person: Person) -> Finding:
@@ -145,24 +148,32 @@ def state_folder(config: Config, person: Person) -> Finding:
         parent = next(parent for parent in folder.parents if parent.exists())
         if person.may(parent, 3):
             return well(about, f"{folder} will be made by {person.name}")
-        mend = f"sudo install -d -o {person.name} -m 750 {folder}"
-        return ill(about, f"{folder} is not there, and {person.name} may not make it", mend)
+        return ill(about, f"{folder} is not there, and {person.name} may not make it", _own(folder, person))
     try:
         closed = [
             path for path in (folder, *_below(folder)) if not person.may(path, 7 if path.is_dir() else 6)
         ]
+        shared = any(not OURS.fullmatch(path.name) for path in folder.iterdir())
     except PermissionError as error:
         return unknown(about, f"{error.filename} cannot be looked into: ask again with sudo")
     if not closed:
         return well(about, f"{person.name} may write {folder}")
     more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
-    mend = f"sudo chown -R {person.name}: {folder}"
+    mend = f"sudo chown -R {person.name}: {quote(str(folder))}"
+    if shared:  # with what others put there, which must stay theirs
+        mend = f"{_own(folder / 'tocsin', person)}  # and name it: state_dir"
     return ill(about, f"{person.name} may not write {closed[0]}{more}", mend)
 
 
+def _own(folder: Path, person: Person) -> str:
+    """The command that makes a folder of the agent's own."""
+    return f"sudo install -d -o {person.name} -m 750 {quote(str(folder))}"
+
+
 def _below(folder: Path, deep: int = 2) -> Iterator[Path]:
+    """What the agent writes in its folder, and all that is in that."""
     for path in sorted(folder.iterdir()):
-        if not path.is_symlink():
+        if not path.is_symlink() and (deep < 2 or OURS.fullmatch(path.name)):
             yield path
             if path.is_dir() and deep > 1:
                 yield from _below(path, deep - 1)

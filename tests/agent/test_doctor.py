@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -212,6 +213,9 @@ def test_the_health_of_a_card_is_what_it_tells(
     tmp_path: Path, files: dict[str, str], well: bool | None, says: str
 ) -> None:
     free, found = disk(tmp_path / "state", 1, mmc(tmp_path, **files))
+    assert ("dd if" in found.mend) == found.mend.startswith(
+        "mountpoint -q /media/usb && sudo dd if=/dev/mmcblk0 "
+    )
     assert free.well
     assert found.well is well
     assert says in found.says
@@ -335,6 +339,32 @@ def test_the_state_folder_must_be_the_agents_with_all_that_is_in_it(tmp_path: Pa
     assert found.says == f"tocsin may not write {told.state_dir}/baselines/pump.npz"
     assert found.mend == f"sudo chown -R tocsin: {told.state_dir}"
     assert state_folder(told, Person("root", 0, frozenset())).well
+    (told.state_dir / "somebody's").write_bytes(b"")
+    own = f"sudo install -d -o tocsin -m 750 {told.state_dir}/tocsin  # and name it: state_dir"
+    assert state_folder(told, TOCSIN).mend == own
+    (told.state_dir / "baselines" / "pump.npz").unlink()
+    assert state_folder(told, TOCSIN).well, "what others have there is theirs"
+
+
+def test_a_path_in_a_command_is_one_word_of_it(tmp_path: Path) -> None:
+    need_root()
+    tmp_path.chmod(0o755)
+    odd = tmp_path / "a b;$(c)"
+    word = str(odd / "state")
+    told = config(
+        odd,
+        f"{{a: {{driver: recording, file: {word}}}}}",
+        host=HOST,
+        password_file=f"{odd}/p q",
+        username="u",
+    )
+    assert shlex.split(state_folder(told, TOCSIN).mend)[-1] == word
+    (odd / "state").mkdir(parents=True)
+    assert shlex.split(state_folder(told, TOCSIN).mend) == ["sudo", "chown", "-R", "tocsin:", word]
+    (met,) = broker(told)
+    assert shlex.split(met.mend)[-1] == f"{odd}/p q"
+    _, found = doctor.configuration(f"{odd}/t.yaml", asked=False)
+    assert shlex.split(found.mend)[-1] == f"{odd}/t.yaml"
 
 
 # The broker.
