@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,16 @@ from sensors.base import Sensor, SensorError
 TAKE_S, STOP_S = 0.2, 3.0
 FORMS = ("npz", "parquet", "csv")
 OPEN_TIMES = {"npz": 2}  # how often a file lies on the disk while it is finished
-SECRET_WORDS = r"pass(?:word|wd|phrase)?|pwd|token|secret|credential|api_?key|auth\w*|cookie|header"
+SECRET_WORDS = r"pass(?:word|wd|phrase)?|pwd|token|secret|credential|api[_-]?key|auth\w*|cookie|header"
 SECRET = re.compile(SECRET_WORDS, re.IGNORECASE)
-IN_TEXT = re.compile(rf"((?:{SECRET_WORDS})s?\s*[=:]\s*)\S+", re.IGNORECASE)
+# After Authorization: and Cookie: come several words, after others one.
+IN_TEXT = re.compile(
+    rf"((?:auth\w*|cookie)s?\s*[=:]\s*).+"
+    rf"|((?:{SECRET_WORDS})s?\s*[=:]\s*|(?<!\S)--[\w-]*(?:{SECRET_WORDS})[\w-]*\s+)\S+",
+    re.IGNORECASE | re.DOTALL,
+)
+OPTION = re.compile(rf"--?[\w-]*(?:{SECRET_WORDS})[\w-]*|-[pP]", re.IGNORECASE)  # its word is the next
+USER = re.compile(r"-u|--user")  # its too, where that is NAME:PASSWORD, as curl's: python's -u is none
 IN_URL = re.compile(r"(\w+://)[^/@\s]*@")
 HIDDEN = "(not kept)"
 
@@ -212,13 +220,21 @@ def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
                 str(key): HIDDEN if SECRET.search(str(key)) else clean(inner) for key, inner in value.items()
             }
         if isinstance(value, list | tuple):
-            return [clean(inner) for inner in value]
+            return [
+                HIDDEN if _asked(before, inner) else clean(inner) for before, inner in pairwise(("", *value))
+            ]
         if isinstance(value, str):
-            return IN_TEXT.sub(rf"\1{HIDDEN}", IN_URL.sub(rf"\1{HIDDEN}@", value))
+            return IN_TEXT.sub(rf"\1\2{HIDDEN}", IN_URL.sub(rf"\1{HIDDEN}@", value))
         return value
 
     cleaned: dict[str, Any] = clean(options)
     return cleaned
+
+
+def _asked(before: object, word: object) -> bool:
+    """Whether a word of a command may be a password by the option before it."""
+    option = str(before)
+    return bool(OPTION.fullmatch(option) or (USER.fullmatch(option) and ":" in str(word)))
 
 
 def lines(report: Report) -> list[str]:

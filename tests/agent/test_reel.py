@@ -114,3 +114,26 @@ def test_options_are_kept_without_their_secrets() -> None:
     assert kept["of"]["a"]["port"] == 7
     assert kept["command"][0] == "read"
     assert kept["axes"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        (
+            ["curl", "-H", "Authorization: Bearer s3cret", "x"],
+            ["curl", "-H", f"Authorization: {HIDDEN}", "x"],
+        ),
+        (["curl", "-H", "Cookie: a=s3cret; b=s3cret"], ["curl", "-H", f"Cookie: {HIDDEN}"]),
+        (["curl", "-H", "X-Api-Key: s3cret"], ["curl", "-H", f"X-Api-Key: {HIDDEN}"]),
+        (["curl", "-u", "admin:s3cret", "x"], ["curl", "-u", HIDDEN, "x"]),
+        (
+            ["read", "--password", "s3cret", "-p", "s3cret", "x"],
+            ["read", "--password", HIDDEN, "-p", HIDDEN, "x"],
+        ),
+        (["read", "--auth-token", "s3cret", "--rate", "5"], ["read", "--auth-token", HIDDEN, "--rate", "5"]),
+        (["sh", "-c", "read --token s3cret --rate 5"], ["sh", "-c", f"read --token {HIDDEN} --rate 5"]),
+        (["python3", "-u", "read.py", "--port", "7"], ["python3", "-u", "read.py", "--port", "7"]),
+    ],
+)
+def test_a_command_is_kept_without_its_secrets(command: list[str], kept: list[str]) -> None:
+    assert without_secrets({"command": command}) == {"command": kept}
