@@ -163,9 +163,9 @@ def _ask(host: str, port: int) -> str:
 
 def _sensor(look: Look) -> str:
     """A sensor that was read, as it stands in the file."""
-    lines = [f"  {look.found.name}:", f"    driver: {look.found.driver}"]
+    lines = [f"  {flow(look.found.name)}:", f"    driver: {look.found.driver}"]
     lines[0] = f"{lines[0]:<32} # {printable(look.found.what)}"
-    lines += [f"    {name}: {flow(value)}" for name, value in look.found.options.items()]
+    lines += [f"    {flow(name)}: {flow(value)}" for name, value in look.found.options.items()]
     if look.shown:
         lines.append(f"    # at {look.rate_hz:g} Hz; now {printable(look.sentence())}")
     return "\n".join([*lines, ""])
@@ -180,7 +180,7 @@ def _example(look: Look) -> str:
 
 
 def _monitor(look: Look) -> str:
-    name = look.found.name
+    name = flow(look.found.name)
     lines = [f"  {name}:", f"    sensor: {name}"]
     channels = _telling(look)
     if look.found.driver == "host" or len(channels) < len(look.channels):

@@ -69,6 +69,13 @@ class AtLeast:
     limit: float
 
 
+LONGEST_NAME = (
+    60  # letters of a name that is made up; a configuration's may have 64, and "-2" be added to this
+)
+NO_NAMES = (
+    *("availability", "state", "event", "request", "response"),  # topics of the agent's own
+    *("null", "true", "false", "yes", "no", "on", "off", "y", "n"),  # which YAML reads as no text
+)
 Positive = Annotated[float, Above(0.0)]
 NotNegative = Annotated[float, AtLeast(0.0)]
 
@@ -101,8 +108,9 @@ class Found:
 
 
 def sensor_name(text: str, otherwise: str) -> str:
-    """What the world calls a thing, as a name for a sensor: letters, digits, - _ . only."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-") or otherwise
+    """What the world calls a thing, as a configuration may call a sensor: letters, digits, - _ . only, and not many."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-")[:LONGEST_NAME].rstrip(".-") or otherwise
+    return f"{name}-sensor" if name.lower() in NO_NAMES else name
 
 
 S = TypeVar("S", bound="Sensor")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sensors.base import Found, OptionError, Sensor
+from sensors.base import Found, OptionError, Sensor, sensor_name
 from sensors.plugins import PluginError, plugins, words
 from sensors.values import Problem, convert, named_fields, show_type, unknown_names
 
@@ -112,7 +112,11 @@ def find(root: Path = Path("/")) -> tuple[list[Found], list[str]]:
     for driver in names():
         try:
             for one in load(driver).find(root):
-                name = next(n for n in _numbered(one.name) if n not in {other.name for other in found})
+                name = next(
+                    n
+                    for n in _numbered(sensor_name(one.name, driver))
+                    if n not in {other.name for other in found}
+                )
                 found.append(dataclasses.replace(one, name=name, driver=driver))
         except PluginError as error:
             troubles.append(str(error))

@@ -175,6 +175,18 @@ def test_every_example_in_it_loads_when_its_mark_is_taken_away() -> None:
     assert config.broker.tls is not None
 
 
+@pytest.mark.parametrize(
+    "called", ["1080", "2e5", "2026-01-01", "on", "null", "state", "event", "x" * 80, "Gerät"]
+)
+def test_whatever_the_world_calls_a_thing_the_configuration_loads(tmp_path: Path, called: str) -> None:
+    device = "sys/bus/iio/devices/iio:device0"
+    board(tmp_path, **{f"{device}/name": f"{called}\n", f"{device}/in_temp_input": "21000\n"})
+    config = load_text(written(tmp_path))
+    (name,) = set(config.sensors) - {"board"}
+    assert config.sensors[name].options["device"] == called
+    assert config.monitors[name].sensor == name
+
+
 @pytest.mark.parametrize("rate_hz", [0.01, 1.0, 50.0, 3200.0])
 def test_a_sensor_of_any_rate_gets_a_monitor_that_loads(rate_hz: float) -> None:
     found = Found("motor", "a motor", {"rate_hz": rate_hz, "output": "telemetry"}, driver="synthetic")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent.names import RESERVED
 from sensors import Found, create, registry
 from sensors.base import sensor_name
 from tests.sensors.iio_world import make_accelerometer, make_device
@@ -84,3 +85,6 @@ def test_what_the_world_calls_a_thing_becomes_a_name() -> None:
     assert sensor_name(".. a b/c ..", "iio") == "a-b-c"
     assert sensor_name("温", "iio") == "iio"
     assert sensor_name("x#+", "y") == "x"
+    assert sensor_name("x" * 59 + " and more", "y") == "x" * 59
+    assert sensor_name("Null", "y") == "Null-sensor"
+    assert all(sensor_name(topic, "y") == f"{topic}-sensor" for topic in RESERVED)
