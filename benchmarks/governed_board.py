@@ -32,7 +32,7 @@ class Script:
     words: str
     slower: float = 6.0  # than the core that this runs on: assumed of a Cortex-A72 at 1.5 GHz
     hours: float = 24.0
-    copies: int = 20  # machines like each motor, with a monitor each
+    copies: int = 10  # machines like each motor, with a monitor each
     room_c: Callable[[float], float] = lambda hour: 21.0
     rise_c: float = PI_4.rise_c
     others: Callable[[float], float] = lambda hour: 0.1  # cores that others use
@@ -111,7 +111,7 @@ SCRIPTS = (
         "crowd",
         "64 monitors of vibration on a board a tenth as fast as this core",
         slower=10.0,
-        copies=32,
+        copies=16,
         hours=6.0,
         cpu=0.5,
         power_w=0.5,

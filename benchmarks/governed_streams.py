@@ -27,13 +27,17 @@ from sensors.synthetic import Synthetic
 START = 1_700_006_400.0  # Unix seconds of hour 0: a midnight
 DAY_S, HOUR_S = 86_400.0, 3600.0
 MOTOR_HZ, BLOCK_S = 3200.0, 0.1
-SHIFT_S = 7200.0  # of the motor are made, and repeated: with an agent's looks they never meet the same twice
+SHIFT_S = (
+    4 * 3600.0
+)  # of a motor are made, and repeated: with an agent's looks they never meet the same twice
 FIRST_FAULT_S, EVERY_FAULT_S, CALM_S = (
     300.0,
     400.0,
     200.0,
 )  # from one fault to the next; calm again after the first
-MOTORS = 2  # the second so far ahead that they do not fail together
+# Each a machine of its own with faults of its own, and so far ahead of the last that they do not fail together. Whether
+# a fault at the very edge of normal is heard is luck, and fewer of them would make it that of the whole table.
+MOTORS = 4
 KINDS = ("imbalance", "misalignment", "looseness", "bearing_outer", "bearing_inner", "hidden")
 SEVERITIES = (0.02, 0.05, 0.1, 0.2)
 LASTS_S = (150.0, 60.0, 90.0, 30.0)
@@ -140,18 +144,29 @@ class Remembered:
 
 def motors(hours: float) -> list[Stream]:
     """Of the synthetic machine: healthy, and every few minutes a fault that begins and ends."""
-    span_s = min(SHIFT_S, hours * HOUR_S)
+    return [_motor(number, min(SHIFT_S, hours * HOUR_S)) for number in range(MOTORS)]
+
+
+def _motor(motor: int, span_s: float) -> Stream:
     faults, anomalies, hidden = [], [], list[tuple[Anomaly, float]]()
     for i, at in enumerate(np.arange(FIRST_FAULT_S, span_s - max(LASTS_S) - 60.0, EVERY_FAULT_S).tolist()):
-        kind, severity = KINDS[i % len(KINDS)], SEVERITIES[(i + i // len(KINDS)) % len(SEVERITIES)]
-        lasts_s = LASTS_S[(i // 2) % len(LASTS_S)]
+        kind = KINDS[i % len(KINDS)]
+        severity = SEVERITIES[(i + i // len(KINDS) + motor) % len(SEVERITIES)]
+        lasts_s = LASTS_S[(i // 2 + i // 12 + 2 * motor) % len(LASTS_S)]
         anomalies.append(Anomaly(at, at + lasts_s, f"{kind} {severity:g}, {lasts_s:g} s"))
         if kind == "hidden":
             hidden.append((anomalies[-1], HIDDEN[severity]))
         else:
             faults.append(Fault(cast(FaultKind, kind), at_s=at, for_s=lasts_s, severity=severity))
     made = Synthetic(
-        rate_hz=MOTOR_HZ, axes=2, speed=0, start=0.0, duration_s=span_s, faults=faults, block_s=60.0
+        rate_hz=MOTOR_HZ,
+        axes=2,
+        seed=motor,
+        speed=0,
+        start=0.0,
+        duration_s=span_s,
+        faults=faults,
+        block_s=60.0,
     )
     pieces = []
     with made:
@@ -166,16 +181,11 @@ def motors(hours: float) -> list[Stream]:
     block = round(BLOCK_S * MOTOR_HZ)
     cuts = range(0, len(values) - block + 1, block)
     readings = [((first + block) / MOTOR_HZ, values[first : first + block]) for first in cuts]
-    found = []
-    for i in range(MOTORS):
-        ahead_s = FIRST_FAULT_S + CALM_S + round(i * len(anomalies) / MOTORS) * EVERY_FAULT_S
-        sensor = Arrays(made.channels, MOTOR_HZ, "vibration")
-        sensor.name = f"motor {i + 1}"
-        config = MonitorConfig(name=sensor.name, sensor=sensor.name, max_delay_s=MOTOR_DELAY_S)
-        found.append(
-            Stream(sensor.name, sensor, config, readings, tuple(anomalies), "motor", span_s, ahead_s)
-        )
-    return found
+    ahead_s = FIRST_FAULT_S + CALM_S + round(motor * len(anomalies) / MOTORS) * EVERY_FAULT_S
+    sensor = Arrays(made.channels, MOTOR_HZ, "vibration")
+    sensor.name = f"motor {motor + 1}"
+    config = MonitorConfig(name=sensor.name, sensor=sensor.name, max_delay_s=MOTOR_DELAY_S)
+    return Stream(sensor.name, sensor, config, readings, tuple(anomalies), "motor", span_s, ahead_s)
 
 
 def hide(values: NDArray[np.float32], share: float) -> NDArray[np.float32]:

@@ -308,7 +308,7 @@ def table(result: dict[str, Any]) -> str:
     left_out = f" Not there: {', '.join(result['missing'])}." if result["missing"] else ""
     parts = [
         markdown(head, rows),
-        f"{result['monitors']} monitors: two synthetic motors that stand for 20 each (in the crowd 32), SKAB's pumps"
+        f"{result['monitors']} monitors: four synthetic motors that stand for 10 each (in the crowd 16), SKAB's pumps"
         " one after the other, PRONOSTIA's bearings side by side, NAB's `realKnownCause` drawn together into a day."
         f"{left_out}"
         " Fixed: every window at once, whatever happens. Naive: half the rate each minute that the board is hot, up to"
