@@ -28,7 +28,7 @@ class Feed:
         """`take` and `hold_s` as of a Part; `arrived` guards what is shared with the thread, and tells of readings."""
         self.name, self.sensor = name, sensor
         self._take, self._hold_s, self._arrived = take, hold_s, arrived
-        self.channels: tuple[Channel, ...] = ()  # once it is open
+        self.channels = self._named()  # none where they are known only when it is open
         self._readings: deque[tuple[Reading, float]] = deque()  # and when each came, on the monotonic clock
         self._dropped = 0  # rows that nobody took in time
         self._attendant: Attendant | None = None
@@ -48,7 +48,7 @@ class Feed:
         faster = self.sensor.rate_hz > rate_hz
         usual: Take = "rms" if self.sensor.kind == "vibration" and faster else "mean"
         hold_s = HOLD / self.sensor.rate_hz if self._hold_s is None else self._hold_s
-        self.channels = tuple(Channel(f"{self.name} {c.name}", c.unit) for c in self.sensor.channels)
+        self.channels = self._named()
         self._make = partial(Resampler, len(self.channels), 1.0 / rate_hz, self._take or usual, hold_s)
         self.begin_anew()
 
@@ -123,6 +123,9 @@ class Feed:
         attendant, self._attendant = self._attendant, None
         if attendant is not None:
             attendant.end()
+
+    def _named(self) -> tuple[Channel, ...]:
+        return tuple(Channel(f"{self.name} {c.name}", c.unit) for c in self.sensor.channels)
 
     def left_out(self) -> dict[str, int]:
         return self.sensor.left_out() | ({"dropped": self._dropped} if self._dropped else {})

@@ -7,7 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,11 @@ class Part:
         hold_s: how long a value stands while nothing new comes; without it 1.5 periods of the part.
     """
 
+    written: ClassVar[str] = (
+        "each part is written out with its driver and options, as in {plug: {driver: http, ...}}; "
+        "a sensor of the configuration cannot be named"
+    )
+
     driver: str
     take: Take | None = None
     hold_s: NotNegative | None = None
@@ -41,7 +46,11 @@ class Part:
     def read_options(value: object, path: str, problems: list[Problem]) -> Any:
         """As `values.convert` wants it: our keys, and those of the driver. What is wrong is added to `problems`."""
         if not isinstance(value, Mapping):
-            return structure(Part, value, path, problems)
+            problems.append(Problem(path, value, f"is not a part: {Part.written}"))
+            return None
+        if "sensor" in value and "driver" not in value:
+            problems.append(Problem(f"{path}.sensor", value["sensor"], f"is not an option: {Part.written}"))
+            return None
         ours = {name: value[name] for name in OURS if name in value}
         part = structure(Part, ours, path, problems)
         rest = {name: option for name, option in value.items() if name not in OURS}
@@ -100,6 +109,8 @@ class Join(Sensor):
             )
             for name, part in of.items()
         ]
+        if all(feed.channels for feed in self._feeds):
+            self._name_channels()
         self.waits = any(feed.sensor.waits for feed in self._feeds)
         if rate_hz >= VIBRATION_FROM_HZ and all(feed.sensor.kind == "vibration" for feed in self._feeds):
             self.kind = "vibration"
@@ -125,7 +136,7 @@ class Join(Sensor):
             feed.begin(f"{self.name}.{feed.name}", self.clock)
         for feed in self._feeds:
             feed.wait(self.rate_hz)
-        self.channels = tuple(channel for feed in self._feeds for channel in feed.channels)
+        self._name_channels()
         names = [channel.name for channel in self.channels]
         if twice := [name for name in names if names.count(name) > 1]:
             raise self.error(f"two channels are called {twice[0]}: call the parts by other names")
@@ -160,6 +171,9 @@ class Join(Sensor):
             feed.leave()
         for feed in self._feeds:
             feed.end()
+
+    def _name_channels(self) -> None:
+        self.channels = tuple(channel for feed in self._feeds for channel in feed.channels)
 
     def _gather(self) -> None:
         """Sort what has arrived into ticks."""

@@ -46,7 +46,8 @@ class Problem:
 def convert(annotation: Any, value: object, path: str, problems: list[Problem]) -> Any:
     """`value` as the annotated type; what is wrong is added to `problems`.
 
-    A dataclass whose other keys are not known in advance reads itself: `read_options(value, path, problems)`.
+    A dataclass whose other keys are not known in advance reads itself: `read_options(value, path, problems)`; how a
+    mapping of it is written, it may say in `written`.
     """
     origin = typing.get_origin(annotation)
     arguments = typing.get_args(annotation)
@@ -242,7 +243,8 @@ def _sequence(item: Any, value: object, path: str, problems: list[Problem]) -> A
 
 def _mapping(item: Any, value: object, path: str, problems: list[Problem]) -> Any:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) and name for name in value):
-        return _wrong(problems, path, value, f"is no mapping: it takes {show_type(Mapping[str, item])}")
+        form = getattr(item, "written", f"it takes {show_type(Mapping[str, item])}")  # in its own words
+        return _wrong(problems, path, value, f"is no mapping: {form}")
     return {name: convert(item, element, f"{path}.{name}", problems) for name, element in value.items()}
 
 

@@ -147,6 +147,16 @@ def test_a_mistake_in_a_joins_part_has_its_line_and_path() -> None:
     ]
 
 
+def test_a_channel_that_no_part_of_a_join_has_is_told_before_it_runs() -> None:
+    plug = "{driver: http, url: http://127.0.0.1/, channels: [{name: power}]}"
+    text = JOIN.replace("{driver: recording, file: pump.csv}", plug).replace(
+        "{driver: host}", "{driver: synthetic}"
+    )
+    assert mistakes(text.replace("sensor: cell", "sensor: cell, channels: [pump powr]")) == [
+        'tocsin.yaml:7: monitors.cell.channels[0]: "pump powr" is not a channel of cell: did you mean pump power?'
+    ]
+
+
 def test_recordings_that_are_joined_begin_anew_as_one_does() -> None:
     both = JOIN.replace("{driver: host}", "{driver: join, of: {fan: {driver: recording, file: fan.csv}}}")
     assert load_text(both).sensors["cell"].replayed

