@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from sensors.base import OptionError, Positive
+from sensors.base import OptionError, Positive, Slip
 from sensors.line_sensor import LineSensor
 from sensors.lines import Line, Value
 from sensors.program import Program
+
+NO_SHELL = Slip(
+    r"[|<>&;$`*'\"\\]",
+    "is a line for a shell, and no shell reads it: write that line into a script and name it as a list, "
+    "such as [sh, count.sh]",
+)
 
 
 class ExecLines(LineSensor):
@@ -27,7 +34,7 @@ class ExecLines(LineSensor):
     def __init__(
         self,
         *,
-        command: Sequence[str],
+        command: Annotated[Sequence[str], NO_SHELL],
         channels: Sequence[Value],
         line: Line | None = None,
         rate_hz: Positive = 1.0,

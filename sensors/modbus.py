@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from sensors.base import AtLeast, OptionError, PolledSensor, Positive
+from sensors.base import AtLeast, OptionError, PolledSensor, Positive, Slip
 from sensors.cells import sample
 from sensors.modbus_bus import Bus, NoAnswer, Wire, join, leave
 from sensors.modbus_registers import MOST_REGISTERS, Block, Register, plan
@@ -18,6 +18,10 @@ from sensors.values import check_names, host_trouble
 logger = logging.getLogger(__name__)
 
 LAST_UNIT = 247  # on a line (Modbus over Serial Line V1.02, 2.2); a host may also be asked as 0 or 255
+TCP_PORT = Slip(
+    r"^\d+$",
+    "is a number, and port is a serial port, such as /dev/ttyUSB0: the TCP port of host is host_port",
+)
 
 
 class Modbus(PolledSensor):
@@ -45,7 +49,7 @@ class Modbus(PolledSensor):
         self,
         *,
         registers: Sequence[Register],
-        port: str | None = None,
+        port: Annotated[str | None, TCP_PORT] = None,
         host: str | None = None,
         host_port: Annotated[int, AtLeast(1)] = 502,
         unit_id: Annotated[int, AtLeast(0)] = 1,

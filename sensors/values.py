@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import json
 import math
 import re
 import types
@@ -16,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from sensors.base import Above, AtLeast, OptionError
+from sensors.base import Above, AtLeast, OptionError, Slip
 
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0}
 SECONDS |= {"min": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hour": 3600.0, "hours": 3600.0}
@@ -31,6 +32,13 @@ UNITS: dict[str, tuple[dict[str, float], str, str]] = {
 }
 _QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)")
 _LOOKS_LIKE_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[+-]?\d+(\.\d+)?")
+# words for one thing: what a driver's option is called is said to whoever knows it by another's
+SAME = (
+    ("channels", "registers", "values", "nodes"),
+    ("lowest", "min", "minimum"),
+    ("highest", "max", "maximum"),
+)
+SHORTEST = 3  # letters of a word that say how those begin that may be meant
 _BAD = object()  # stands for a value that a Problem was written about
 
 
@@ -112,7 +120,10 @@ def _elsewhere(name: str, known: Sequence[str], inside: Mapping[str, str]) -> st
     """Where a name belongs that is known, but not here."""
     if name == "password" and "password_file" in known:
         return "it would be read by whoever reads this: name a file with it as password_file"
-    return f"it belongs into {inside[name]}" if name in inside else ""
+    if name in inside:
+        return f"it belongs into {inside[name]}"
+    same = [word for words in SAME if name in words for word in words if word in known]
+    return f"it is called {same[0]} here" if same else ""
 
 
 def named_fields(structure: type) -> dict[str, tuple[Any, object]]:
@@ -132,7 +143,8 @@ def show_type(annotation: Any, name: str = "") -> str:
     origin = typing.get_origin(annotation)
     arguments = typing.get_args(annotation)
     if origin is Annotated:
-        return " ".join([show_type(arguments[0], name), *(_limit_words(mark) for mark in arguments[1:])])
+        limits = filter(None, map(_limit_words, arguments[1:]))
+        return " ".join([show_type(arguments[0], name), *limits])
     if origin in (typing.Union, types.UnionType):
         rest = [argument for argument in arguments if argument is not type(None)]
         return " or ".join(show_type(argument, name) for argument in rest)
@@ -200,6 +212,9 @@ def _quantity(
 
 
 def _limited(arguments: Sequence[Any], value: object, path: str, problems: list[Problem]) -> Any:
+    for mark in arguments[1:]:
+        if isinstance(mark, Slip) and isinstance(value, (int, str)) and re.search(mark.given, str(value)):
+            return _wrong(problems, path, value, mark.write)
     converted = convert(arguments[0], value, path, problems)
     if isinstance(converted, (int, float)):
         for mark in arguments[1:]:
@@ -236,7 +251,7 @@ def _sequence(item: Any, value: object, path: str, problems: list[Problem]) -> A
     if isinstance(value, str) or not isinstance(value, Sequence):
         example = ': begin each with "- "' if isinstance(value, Mapping) else ""
         if isinstance(value, str) and value:
-            example = f": write [{', '.join(value.split())}]"
+            example = f": write [{', '.join(map(_plain, value.split()))}]"
         return _wrong(problems, path, value, f"is not {show_type(Sequence[item])}{example}")
     return [convert(item, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
 
@@ -254,8 +269,7 @@ def structure(made: type, value: object, path: str, problems: list[Problem]) -> 
         return value
     fields = named_fields(made)
     if not isinstance(value, Mapping):
-        first = next(iter(fields))
-        example = f": write {{{first}: {value}}}" if isinstance(value, str) else ""
+        example = _field_for(made, fields, value) if isinstance(value, str) else ""
         return _wrong(problems, path, value, f"is not a structure with {', '.join(fields)}{example}")
     found = unknown_names(value, list(fields), "option", path)
     converted: dict[str, Any] = {}
@@ -273,7 +287,36 @@ def structure(made: type, value: object, path: str, problems: list[Problem]) -> 
         return _wrong(problems, f"{path}.{error.path}", error.value, error.message)
 
 
+def _field_for(made: type, fields: Mapping[str, tuple[Any, object]], value: str) -> str:
+    """How a text is written as a field of the structure: of the first that takes it, and is no mere addition."""
+    for name, (annotation, default) in fields.items():
+        needed = [
+            other for other, (_, without) in fields.items() if isinstance(without, type) and other != name
+        ]
+        found: list[Problem] = []
+        converted = convert(annotation, value, name, found)
+        if default is None or found:
+            continue
+        try:
+            if not needed:
+                made(**{name: converted})
+        except OptionError:
+            continue
+        return (
+            f": write {{{', '.join([f'{name}: {_plain(value)}', *(f'{other}: ...' for other in needed)])}}}"
+        )
+    return ""
+
+
+def _plain(text: str) -> str:
+    """A text as it is written in YAML's brackets."""
+    return text if re.fullmatch(r"[A-Za-z/.-][\w/.=-]*", text) else json.dumps(text, ensure_ascii=False)
+
+
 def _choices(given: object, known: Sequence[str]) -> str:
+    begun = [word for word in known if word.startswith(str(given)) and len(str(given)) >= SHORTEST]
+    if len(begun) > 1:
+        return f"did you mean {', '.join(begun[:-1])} or {begun[-1]}?"
     near = difflib.get_close_matches(str(given), known, 1)
     return f"did you mean {near[0]}?" if near else f"must be one of {', '.join(known)}"
 

@@ -46,7 +46,7 @@ def test_mistakes_inside_lists_and_structures_have_their_path() -> None:
         },
     )
     assert [(p.path, p.message) for p in problems] == [
-        ("bearing.ball", "unknown option: did you mean balls?"),
+        ("bearing.ball", "unknown option: did you mean balls or ball_m?"),
         ("faults[1].kind", "did you mean bearing_outer?"),
         ("faults[2].kind", problems[2].message),
         ("faults[2].at_s", 'is not a duration, e.g. "5 min" or 300 (seconds)'),
@@ -117,3 +117,60 @@ def test_the_signature_is_the_declaration() -> None:
     ]
     assert faults.fields[1].type == "a duration of at least 0"
     assert faults.fields[0].required
+
+
+LINES = {"channels": [{"name": "a"}]}
+
+
+@pytest.mark.parametrize(
+    ("driver", "given", "path", "told"),
+    [
+        ("serial", {"port": "/dev/ttyUSB0", "line": ";", **LINES}, "line", ': write {separator: ";"}'),
+        ("serial", {"port": "/dev/ttyUSB0", "line": "json", **LINES}, "line", ": write {form: json}"),
+        ("serial", {"port": "/dev/ttyUSB0", "channels": ["a"]}, "channels[0]", ": write {name: a}"),
+        ("modbus", {"host": "plc", "registers": ["a"]}, "registers[0]", ": write {name: a, address: ...}"),
+        ("exec", {"command": "python3 counter.py", **LINES}, "command", ": write [python3, counter.py]"),
+        ("exec", {"command": "count --at 5", **LINES}, "command", ': write [count, --at, "5"]'),
+        ("exec", {"command": "python3 counter.py | head", **LINES}, "command", "no shell reads it"),
+        ("modbus", {"host": "plc", "port": 5020}, "port", "the TCP port of host is host_port"),
+        ("modbus", {"host": "plc", "port": "5020"}, "port", "the TCP port of host is host_port"),
+        (
+            "modbus",
+            {"host": "plc", "registers": [{"name": "a", "address": 40001, "type": "float"}]},
+            "registers[0].type",
+            "did you mean float32 or float64?",
+        ),
+        (
+            "modbus",
+            {"host": "plc", "registers": [{"name": "a", "address": 40001, "type": "int"}]},
+            "registers[0].type",
+            "did you mean int16, int32 or int64?",
+        ),
+        ("mqtt", {"host": "broker", **LINES}, "channels", "unknown option: it is called values here"),
+        ("opcua", {"registers": []}, "registers", "unknown option: it is called nodes here"),
+        ("http", {"values": []}, "values", "unknown option: it is called channels here"),
+        (
+            "exec",
+            {"command": ["count"], "channels": [{"name": "a", "min": 0}]},
+            "channels[0].min",
+            "unknown option: it is called lowest here",
+        ),
+        (
+            "exec",
+            {"command": ["count"], "channels": [{"name": "a", "max": 0}]},
+            "channels[0].max",
+            "unknown option: it is called highest here",
+        ),
+    ],
+)
+def test_what_is_suggested_can_be_written(
+    driver: str, given: dict[str, object], path: str, told: str
+) -> None:
+    (problem,) = [problem for problem in check(driver, given) if problem.path == path]
+    assert problem.message.endswith(told) or told == "no shell reads it" in problem.message
+
+
+def test_nothing_is_suggested_that_would_not_be_taken() -> None:
+    (problem,) = check("serial", {"port": "/dev/ttyUSB0", "line": "semicolon", **LINES})
+    assert problem.message.startswith("is not a structure with form, ")
+    assert "write" not in problem.message
