@@ -19,6 +19,7 @@ from agent.quantities import DURATION, SIZE
 from agent.yaml_lines import Located, Mistake, alternatives, merge, quoted, read
 
 DEFAULT_PATH = Path("/etc/tocsin/tocsin.yaml")
+DEFAULT_STATE = Path("/var/lib/tocsin")
 MOST_BYTES = 1_000_000  # of one file; a configuration of 1,000 monitors has 200 KB
 MOST_DOUBLED = 20  # things defined twice of which the hidden definition is looked through too
 
@@ -156,7 +157,7 @@ class Config(Frozen, frozen=True, kw_only=True):
         str, Name(), About("Name of this device in every topic.", default="this host's name")
     ] = ""
     broker: Annotated[BrokerConfig, About("The MQTT broker.")] = BrokerConfig()
-    state_dir: Annotated[Path, About("Folder of everything the agent writes.")] = Path("/var/lib/tocsin")
+    state_dir: Annotated[Path, About("Folder of everything the agent writes.")] = DEFAULT_STATE
     runtime_dir: Annotated[
         Path,
         About(
@@ -290,6 +291,16 @@ def _filled(config: Config) -> Config:
         from_systemd = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         runtime_dir = Path(from_systemd) if from_systemd else config.state_dir / "run"
     return msgspec.structs.replace(config, device=device, broker=broker, runtime_dir=runtime_dir)
+
+
+def unusable(state_dir: Path, why: object) -> str:
+    """The words for a state_dir that cannot be written."""
+    mend = (
+        ': write "state_dir: state" for a folder beside the configuration'
+        if state_dir == DEFAULT_STATE
+        else ""
+    )
+    return f"state_dir {state_dir} cannot be used: {why}{mend}"
 
 
 def read_password(broker: BrokerConfig) -> str | None:

@@ -18,7 +18,7 @@ import msgspec
 
 from agent import memory, messages, status
 from agent.assemble import make_sensor
-from agent.config import Config, read_password
+from agent.config import Config, read_password, unusable
 from agent.health import AlreadyRunning, Lock, Notifier
 from agent.inbox import Inbox
 from agent.messages import AgentState, Topics
@@ -67,7 +67,7 @@ def run(config: Config) -> int:
             print(f"tocsin: {error}", file=sys.stderr)
             return 2
         except (OSError, OutboxError) as error:
-            print(f"tocsin: state_dir {config.state_dir} cannot be used: {error}", file=sys.stderr)
+            print(f"tocsin: {unusable(config.state_dir, error)}", file=sys.stderr)
             return 1 if _may_pass(error, config.state_dir) else 2
         code = daemon.run()
         if daemon.wedged:  # what it holds, an orderly end would wait for; the files are whole without one

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from shlex import quote
 from typing import Any
@@ -12,10 +11,10 @@ from agent import status
 from agent.config import Config, ConfigError
 from agent.daemon import broker_options
 from agent.finding import Finding, ill, unknown, well
+from agent.hints import HERE, broker_command
 from agent.messages import ONLINE, Topics
 from agent.visit import visit
 
-HERE = ("localhost", "127.0.0.1", "::1")
 CREDENTIALS = "/run/credentials/"  # of a systemd unit, and there only while it runs
 TAKEN = "another client connected with our client id"
 
@@ -63,8 +62,7 @@ def _mend(config: Config, why: str, file: str) -> str:
     if "host name" in why:
         return f"getent hosts {settings.host}  # or mend broker.host in {file}"
     if settings.host in HERE:
-        there = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-        return "sudo systemctl enable --now mosquitto" if there else "sudo apt install mosquitto"
+        return broker_command()
     return f"ping -c 3 {settings.host}  # and is it port {settings.port}?"
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from sensors import registry
 from sensors.kernel_files import read
 
+HERE = ("localhost", "127.0.0.1", "::1")  # as hosts of a broker
+BROKER_LIES_IN = "/usr/sbin:/usr/bin:/usr/local/sbin"  # which the PATH of a user may not have
 CAN = "280"  # ARPHRD_CAN, linux/if_arp.h
 
 
@@ -18,6 +21,12 @@ def hints(root: Path = Path("/")) -> list[str]:
         for what, wanted in _there(root)
         if (drivers := [driver for driver in wanted if registry.known(driver)])
     ]
+
+
+def broker_command() -> str:
+    """What starts a broker on this machine, on which none answers."""
+    there = shutil.which("mosquitto", path=BROKER_LIES_IN)
+    return "sudo systemctl enable --now mosquitto" if there else "sudo apt install mosquitto"
 
 
 def _there(root: Path) -> Iterator[tuple[str, tuple[str, ...]]]:

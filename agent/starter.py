@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.broker import BrokerOptions
-from agent.config import ConfigError
-from agent.hints import hints
+from agent.config import DEFAULT_STATE, ConfigError
+from agent.hints import HERE, broker_command, hints
 from agent.names import Host, host_name
 from agent.scan import Look, look_at
 from agent.visit import visit
@@ -43,7 +43,7 @@ broker:
 #  password_file: broker-password   # beside this file; its first line is the password
 #  tls: true
 
-# Everything the agent writes lies here.
+# Everything the agent writes lies here{beside}.
 {state}
 
 sensors:
@@ -92,7 +92,7 @@ def command(out: str | None, *, force: bool, broker: str = "localhost", root: Pa
         host=host,
         port=port,
         answer=answer,
-        state_dir=None if os.geteuid() == 0 else _own_state_dir(),
+        state_dir=None if _writable(DEFAULT_STATE) else Path("state"),
     )
     if out is None:
         sys.stdout.write(text)
@@ -130,7 +130,8 @@ def starter_yaml(
         answer=printable(answer),
         host=flow(host),
         port="" if port == 1883 else f"  port: {port}\n",
-        state="#state_dir: /var/lib/tocsin" if state_dir is None else f"state_dir: {flow(str(state_dir))}",
+        state=f"#state_dir: {DEFAULT_STATE}" if state_dir is None else f"state_dir: {flow(str(state_dir))}",
+        beside="" if state_dir is None else f", beside this file; an installed agent has {DEFAULT_STATE}",
         sensors="".join(map(_sensor, good)) + "".join(_example(look) for look in looks if not look.shown),
         others=_also_here(root),
         monitors="".join(map(_monitor, good)),
@@ -158,7 +159,10 @@ def _ask(host: str, port: int) -> str:
         return f"a broker answers here, MQTT {answer.protocol}"
     if "refuses" in answer.why:
         return f"{answer.why}; give a username and a password_file"
-    return f"{answer.why}; install one (sudo apt install mosquitto), or name yours"
+    if host not in HERE:
+        return f"{answer.why}; name yours, or start it there"
+    verb = "start it" if "systemctl" in (mend := broker_command()) else "install one"
+    return f"{answer.why}; {verb} ({mend}), or name yours"
 
 
 def _sensor(look: Look) -> str:
@@ -220,10 +224,10 @@ def _also_here(root: Path) -> str:
     return "\n".join([head, *(f"# {printable(line)}" for line in found), ""])
 
 
-def _own_state_dir() -> Path:
-    """Where a user without rights keeps a program's state; XDG Base Directory Specification 0.8."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path.home() / ".local" / "state") / "tocsin"
+def _writable(folder: Path) -> bool:
+    """Whether whoever runs this may write there; where it is missing, make it."""
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return os.access(there, os.W_OK | os.X_OK)
 
 
 def _line(path: Path) -> str:

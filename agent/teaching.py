@@ -13,7 +13,7 @@ from types import TracebackType
 import msgspec
 
 from agent.assemble import baseline_path, load_baseline, make_monitor, make_sensor
-from agent.config import Config
+from agent.config import Config, unusable
 from agent.health import AlreadyRunning, Lock
 from agent.messages import rfc3339
 from agent.monitor import Monitor
@@ -66,7 +66,7 @@ def command(
             " stop it, remove the baseline and start it"
         ) from None
     except OSError as error:
-        raise Refusal(f"state_dir {config.state_dir} cannot be used: {error.strerror}") from None
+        raise Refusal(unusable(config.state_dir, error.strerror)) from None
 
 
 def _teach(config: Config, chosen: Sequence[MonitorConfig], *, named: bool, again: bool) -> int:

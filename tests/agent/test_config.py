@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.config import ConfigError, load_text, read_password
+from agent.config import ConfigError, load_text, read_password, unusable
 from agent.monitor_config import AlertConfig, BearingConfig
 from agent.quantities import Span
 
@@ -487,3 +487,11 @@ def test_a_wrong_budget_is_told_with_what_would_be_right(budget: str, message: s
     text = f"budgets: {{{budget}}}\nsensors: {{a: {{driver: synthetic}}}}\nmonitors: {{m: {{sensor: a}}}}\n"
     with pytest.raises(ConfigError, match=message):
         load_text(text)
+
+
+def test_a_default_state_dir_that_cannot_be_used_is_told_with_one_that_can() -> None:
+    assert unusable(load_text(SMALL).state_dir, "Permission denied") == (
+        "state_dir /var/lib/tocsin cannot be used: Permission denied: "
+        'write "state_dir: state" for a folder beside the configuration'
+    )
+    assert unusable(Path("/mnt/usb"), "Read-only").endswith("/mnt/usb cannot be used: Read-only")

@@ -278,11 +278,24 @@ def test_what_it_writes_passes_check_and_runs(tmp_path: Path) -> None:
             assert agent.stop() == 0
 
 
-def test_a_user_without_rights_writes_below_the_own_home(
+def test_where_the_default_folder_cannot_be_written_the_state_lies_beside_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "lib").write_text("a file, below which not even root makes a folder")
+    monkeypatch.setattr("agent.starter.DEFAULT_STATE", tmp_path / "lib" / "tocsin")
     broker = f"{HOST}:{free_port()}"
     assert starter.command(str(tmp_path / "tocsin.yaml"), force=False, broker=broker) == 0
-    assert load(tmp_path / "tocsin.yaml").state_dir == tmp_path / "tocsin"
+    assert load(tmp_path / "tocsin.yaml").state_dir == tmp_path / "state"
+
+
+def test_a_broker_that_is_installed_is_to_be_started_and_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("agent.hints.BROKER_LIES_IN", str(tmp_path))
+    broker = f"{HOST}:{free_port()}"
+    assert starter.command(None, force=False, broker=broker) == 0
+    assert "; install one (sudo apt install mosquitto), or name yours" in capsys.readouterr().out
+    (tmp_path / "mosquitto").write_text("")
+    (tmp_path / "mosquitto").chmod(0o755)
+    assert starter.command(None, force=False, broker=broker) == 0
+    assert "; start it (sudo systemctl enable --now mosquitto), or name yours" in capsys.readouterr().out
