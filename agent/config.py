@@ -228,7 +228,9 @@ def _text(file: Path, shown: str, mistakes: list[Mistake]) -> bytes | None:
         with file.open("rb") as opened:
             text = opened.read(MOST_BYTES + 1)
     except FileNotFoundError:
-        mistakes.append(Mistake(shown, 0, "", f'no such file: {file} (make one with "tocsin init")'))
+        here = Path("tocsin.yaml").is_file()
+        mend = "there is a tocsin.yaml here: -c tocsin.yaml" if here else 'make one with "tocsin init"'
+        mistakes.append(Mistake(shown, 0, "", f"no such file: {file} ({mend})"))
         return None
     except OSError as error:
         mistakes.append(Mistake(shown, 0, "", f"cannot be read: {error.strerror}"))

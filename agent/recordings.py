@@ -16,6 +16,7 @@ from agent.forms import nearest
 from agent.monitor_config import MonitorConfig
 from agent.names import RESERVED, Name
 from sensors import registry
+from sensors.base import SensorError
 from sensors.recording import Recording
 
 # Options of the driver that are not to choose here, and why.
@@ -115,9 +116,22 @@ def _stand_for(
     by_name = {Path(file).stem: file for file in files}
     if set(by_name) <= set(listened) and len(by_name) == len(files):
         return by_name
+    said = {_said_by(file): file for file in files}
+    if set(said) <= set(config.sensors) and len(said) == len(files):
+        return said
     raise Refusal(
         f"which sensor does {files[0]} stand for? Say it with --sensor, for each recording: {', '.join(listened)}"
     )
+
+
+def _said_by(file: str) -> str:
+    """The sensor that the file itself says it is of, as `tocsin record` writes it; "" where it says none."""
+    options = {"file": file, "speed": 0.0}
+    try:
+        with make_recording(SensorConfig(name="recording", driver="recording", options=options)) as recording:
+            return str(recording.about.get("sensor", ""))
+    except (Refusal, SensorError):  # who reads it will say so
+        return ""
 
 
 def _parse_options(options: Sequence[str]) -> dict[str, object]:

@@ -96,6 +96,15 @@ def test_a_missing_file_is_named_with_what_makes_one(tmp_path: Path) -> None:
     assert line == f'tocsin.yaml: no such file: {tmp_path}/tocsin.yaml (make one with "tocsin init")'
 
 
+def test_a_missing_file_is_named_with_the_one_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, main=MAIN)
+    monkeypatch.chdir(tmp_path)
+    (line,) = mistakes(tmp_path / "etc" / "tocsin.yaml")
+    assert line.endswith("/etc/tocsin.yaml (there is a tocsin.yaml here: -c tocsin.yaml)")
+
+
 def test_a_folder_or_a_huge_file_is_no_configuration(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").mkdir()
     assert mistakes(tmp_path / "a.yaml") == ["a.yaml: cannot be read: Is a directory"]

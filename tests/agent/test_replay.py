@@ -16,6 +16,9 @@ import pytest
 from agent.cli import main
 from agent.labels import Verdict
 from agent.messages import schemas
+from agent.offline import next_reading
+from sensors import create
+from sensors.recorder import Recorder
 from tests.agent.recordings import START, step, write_csv
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -100,6 +103,17 @@ def test_a_recording_stands_for_the_only_sensor(run: Run) -> None:
     Path("other.csv").write_bytes(Path("pump.csv").read_bytes())
     _, other, _ = run("replay", "-c", "tocsin.yaml", "--monitor", "pump", "other.csv")
     assert own == other
+
+
+@pytest.mark.parametrize("form", ["npz", "parquet"])
+def test_a_recording_stands_for_the_sensor_that_it_says_it_is_of(run: Run, form: str) -> None:
+    with create("pump", "recording", {"file": "pump.csv", "speed": 0}) as pump:
+        with Recorder(f"pump-20240101T000000Z.{form}", pump.channels, about={"sensor": "pump"}) as recorder:
+            while (reading := next_reading(pump)) is not None:
+                recorder.write(reading)
+    code, _, err = run("replay", "-c", "tocsin.yaml", f"pump-20240101T000000Z.{form}")
+    assert code == 0
+    assert "monitor pump: learned from" in err
 
 
 def test_a_recording_stands_for_a_live_sensor_when_told(run: Run) -> None:
