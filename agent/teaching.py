@@ -13,7 +13,7 @@ from types import TracebackType
 import msgspec
 
 from agent.assemble import baseline_path, load_baseline, make_monitor, make_sensor
-from agent.config import Config, unusable
+from agent.config import Config, ConfigError, unusable
 from agent.health import AlreadyRunning, Lock
 from agent.messages import rfc3339
 from agent.monitor import Monitor
@@ -23,6 +23,7 @@ from agent.progress import Progress, span
 from agent.quantities import SPAN
 from agent.recordings import Refusal, make_recording, pick, recorded
 from agent.sentences import sentence
+from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from models.baseline import Baseline, BaselineError
 from sensors.base import Reading, Sensor, SensorError
@@ -65,8 +66,18 @@ def command(
             f"{error}: stop it first (sudo systemctl stop tocsin), or let it learn by itself: to make it learn anew,"
             " stop it, remove the baseline and start it"
         ) from None
+    except ConfigError as error:
+        if lesson is None:
+            raise
+        raise ConfigError(_of_the_option(mistake, lesson) for mistake in error.mistakes) from None
     except OSError as error:
         raise Refusal(unusable(config.state_dir, error.strerror)) from None
+
+
+def _of_the_option(mistake: Mistake, lesson: str) -> Mistake:
+    """What is wrong with a monitor's `learn` is wrong with --for, which took its place."""
+    monitor, _, key = mistake.path.rpartition(".")
+    return Mistake("", 0, f'--for "{lesson}": {monitor}', mistake.message) if key == "learn" else mistake
 
 
 def _teach(config: Config, chosen: Sequence[MonitorConfig], *, named: bool, again: bool) -> int:

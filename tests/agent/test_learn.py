@@ -166,6 +166,14 @@ def test_how_much_to_learn_from_can_be_said(run: Run) -> None:
     assert '--for "200": has no unit' in err
 
 
+def test_a_lesson_that_is_too_short_is_the_options_mistake(run: Run) -> None:
+    code, _, err = run("learn", "pump", "--for", "12 rows")
+    assert code == 2
+    assert (
+        err == '--for "12 rows": monitors.pump: comes to 12 rows: with these settings it takes at least 99\n'
+    )
+
+
 def test_too_short_a_recording_is_refused_and_nothing_is_saved(run: Run) -> None:
     write_csv(Path("short.csv"), *step(rows=60))
     code, out, err = run("learn", "pump", "--recording", "short.csv")
