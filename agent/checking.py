@@ -14,8 +14,10 @@ from agent.detectors import Shape
 from agent.messages import rfc3339
 from agent.monitor_config import MonitorConfig
 from agent.quantities import DURATION
+from agent.state_plans import state_plan
 from models.baseline import BaselineError, BrokenBaseline
 from models.detector import LearningError
+from models.smoothed import SmoothedHead
 from sensors.base import OptionError, Sensor, SensorError
 
 
@@ -40,6 +42,7 @@ class MonitorReport(msgspec.Struct, kw_only=True):
     window_s: float | None = None
     hop_s: float | None = None
     learn: str | None = None
+    notes: list[str] = []  # what it will not judge as it is set
     baseline: str = "none"  # "good", "foreign", "broken", "none"
     baseline_words: str = ""
     unchecked: str = ""
@@ -142,7 +145,14 @@ def _monitor(
     found.detector, found.features = shape.detector, shape.kind
     found.columns = monitor.head.width
     found.window_s, found.hop_s = shape.window / sensor.rate_hz, shape.hop_s
-    found.learn = _lesson(shape, sensor.rate_hz)
+    states = state_plan(entry, shape, monitor.features.columns)
+    least = "at least " if states is not None and states.least > shape.learn else ""
+    found.learn = least + _lesson(shape.learn, shape, sensor.rate_hz)
+    if isinstance(monitor.head, SmoothedHead):
+        rows = monitor.head.averaging.rows_for_changes
+        if shape.learn < rows:
+            takes = _lesson(rows, shape, sensor.rate_hz)
+            found.notes.append(f"learns too little to judge sudden changes, only levels: that takes {takes}")
     try:
         baseline = load_baseline(config, monitor)
         if baseline is not None:
@@ -157,10 +167,9 @@ def _monitor(
     return found
 
 
-def _lesson(shape: Shape, rate_hz: float) -> str:
-    """How much it learns from."""
-    seconds = shape.learn * shape.hop / rate_hz
-    return f"{shape.learn} {shape.unit}, {DURATION.show(round(seconds, 1))}"
+def _lesson(rows: int, shape: Shape, rate_hz: float) -> str:
+    """How much it learns from, or would."""
+    return f"{rows} {shape.unit}, {DURATION.show(round(rows * shape.hop / rate_hz, 1))}"
 
 
 def table(found: Report) -> str:
@@ -191,6 +200,7 @@ def table(found: Report) -> str:
                 monitor.baseline,
             )
         )
+        remarks += [f"{monitor.name}: {note}" for note in monitor.notes]
         if monitor.baseline_words:
             remarks.append(f"{monitor.name}: baseline {monitor.baseline_words}")
     return "\n".join([*lines, *side_by_side(rows), *remarks])

@@ -13,7 +13,7 @@ from models.calibration import QUANTILE, Calibration, Doubles, out_of_fold
 from models.detector import Job, Learned, Normal, Shift
 from models.learning import smallest_steps
 from models.smoothed import SmoothedHead
-from models.smoothing import FEWEST_SPANS, shrunk_precision, steady_columns
+from models.smoothing import shrunk_precision, steady_columns
 from models.window import Array
 
 # Of the largest jump seen while learning: at 1 a pump rig's drift alarmed 13 % of normal time, here 3 %.
@@ -73,7 +73,7 @@ class Mahalanobis(SmoothedHead):
             return score
 
         notes: tuple[str, ...] = ()
-        if len(changes) < FEWEST_SPANS * self.averaging.lag:  # the largest of so few says nothing
+        if len(changes) < self.averaging.fewest_changes:
             changes = changes[:0]
             notes = (
                 "learned from too few rows in a stretch to judge sudden changes: only levels are judged",

@@ -120,6 +120,17 @@ class Averaging:
         """Levels that share rows with their neighbour."""
         return (self.span - 1) // self.every
 
+    @property
+    def fewest_changes(self) -> int:
+        """Of levels, to learn sudden ones from; the largest of fewer says nothing."""
+        return FEWEST_SPANS * self.lag
+
+    @property
+    def rows_for_changes(self) -> int:
+        """Rows in a stretch that have so many; 0 where no levels are compared."""
+        levels = CHANGE_SPANS * self.lag + self.fewest_changes
+        return self.span + (levels - 1) * self.every if self.lag else 0
+
     def floor(self, steps: Doubles) -> Doubles:
         """The least deviation of a level, for channels with these smallest steps."""
         floor: Doubles = np.maximum(RESOLUTION_FLOOR * steps / np.sqrt(self.span), FAINTEST)

@@ -268,6 +268,32 @@ def test_check_tells_what_would_run(run: Run) -> None:
     assert "window was 20 rows, is now 10 rows" in report["monitors"][0]["baseline_words"]
 
 
+def test_check_tells_of_a_lesson_too_short_for_sudden_changes_before_it_is_spent(run: Run) -> None:
+    _, out, _ = run("check")
+    assert "sudden changes" not in out
+    for rows, note in (
+        ("159", []),
+        ("158", ["learns too little to judge sudden changes, only levels: that takes 159 rows"]),
+    ):
+        Path("tocsin.yaml").write_text(CONFIG.replace("learn: 300 rows", f"learn: {rows} rows"))
+        monitor = json.loads(run("check", "--json")[1])["monitors"][0]
+        assert [text.rpartition(",")[0] for text in monitor["notes"]] == note
+        assert run("learn", "pump", "--again")[0] == 0
+        baseline = saved("pump")
+        assert baseline is not None
+        assert bool(note) == any("only levels are judged" in text for text in baseline.origin.notes)
+    assert "pump: learns too little to judge sudden changes" in run("check")[1]
+
+
+def test_check_promises_no_fewer_rows_than_states_take(run: Run) -> None:
+    learn = {}
+    for rows in (197, 300):
+        Path("tocsin.yaml").write_text(CONFIG.replace("learn: 300 rows", f"learn: {rows} rows"))
+        learn[rows] = json.loads(run("check", "--json")[1])["monitors"][0]["learn"]
+    assert learn[197].startswith("at least 197 rows, ")
+    assert learn[300].startswith("300 rows, ")
+
+
 def test_check_tells_every_mistake_at_once(run: Run) -> None:
     Path("tocsin.yaml").write_text(CONFIG.replace("hall", "ha/ll").replace("sensor: motor", "sensor: moter"))
     code, out, err = run("check")
