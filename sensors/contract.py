@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -152,12 +153,15 @@ class SensorContract:
         assert (sensor.channels, sensor.rate_hz, sensor.kind) == before, "it came back as another"
 
     def test_reading_before_open_or_after_close_is_an_error(self, sensor: Sensor) -> None:
-        with pytest.raises(SensorError, match=f"{NAME}: read before open"):
+        wanted = f'read raises self.error("read before open"), which says "{NAME}: read before open"'
+        with refused(f"{wanted}, of a sensor that was never opened") as said:
             sensor.read(1.0)
+        assert f"{NAME}: read before open" in said[0], f"{wanted}, and not {said[0]!r}"
         sensor.open()
         sensor.close()
-        with pytest.raises(SensorError, match=f"{NAME}: read before open"):
+        with refused(f"{wanted}, after close") as said:
             sensor.read(1.0)
+        assert f"{NAME}: read before open" in said[0], f"{wanted}, and not {said[0]!r}"
 
     def test_what_was_left_out_is_counted_by_reason(self, sensor: Sensor) -> None:
         with sensor:
@@ -181,11 +185,11 @@ class SensorContract:
             return
         sensor = create(NAME, self.driver, nowhere)
         sensor.clock = self.clock()
-        with pytest.raises(SensorError) as raised, sensor:
+        with refused(f"open, or the first read, raises SensorError for {dict(nowhere)}") as said, sensor:
             next_of(sensor)
         sensor.close()
-        named = [str(value) for value in nowhere.values() if str(value) in str(raised.value)]
-        assert named, f"an error says where: none of {dict(nowhere)} is in {str(raised.value)!r}"
+        named = [str(value) for value in nowhere.values() if str(value) in said[0]]
+        assert named, f"an error says where: none of {dict(nowhere)} is in {said[0]!r}"
 
     def test_a_source_that_goes_is_an_error_and_comes_back(self, sensor: Sensor) -> None:
         if type(self).lose is SensorContract.lose:
@@ -194,7 +198,7 @@ class SensorContract:
         next_of(sensor)
         before = sensor.channels, sensor.rate_hz
         self.lose()
-        with pytest.raises(SensorError):
+        with refused("read raises SensorError once its source is gone"):
             until(lambda: listens_no_more(sensor), "it notices that its source is gone")
         sensor.close()
         self.mend()
@@ -248,6 +252,18 @@ def next_of(sensor: Sensor) -> Reading:
         if reading is not None:
             return reading
     raise AssertionError(f"{sensor.name} gave no reading within {PATIENCE_S:g} s")
+
+
+@contextmanager
+def refused(wanted: str) -> Iterator[list[str]]:
+    """What is done in it raises a SensorError, the words of which come in the list; a failure says what is wanted."""
+    said: list[str] = []
+    try:
+        yield said
+    except SensorError as error:
+        said.append(str(error))
+    else:
+        pytest.fail(f"it raised nothing: {wanted}")
 
 
 def listens_no_more(sensor: Sensor) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sensors import DRIVERS
-from sensors.contract import PushedClock, SensorContract
+from sensors.base import SensorError
+from sensors.contract import PushedClock, SensorContract, refused
 from tests.sensors.world import BOARD, make_board, make_csv
 
 
@@ -52,3 +53,12 @@ class TestSynthetic(SensorContract):
 def test_every_driver_is_held_to_the_contract(driver: str) -> None:
     tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     assert re.search(rf'SensorContract\):\n.*?^    driver = "{driver}"', tests, re.DOTALL | re.MULTILINE)
+
+
+def test_a_driver_that_raises_nothing_is_told_what_is_wanted() -> None:
+    with pytest.raises(pytest.fail.Exception, match="it raised nothing: read raises SensorError"):
+        with refused("read raises SensorError once its source is gone"):
+            pass
+    with refused("open raises SensorError") as said:
+        raise SensorError("it: no such port")
+    assert said == ["it: no such port"]
