@@ -36,3 +36,8 @@ class Pace:
     def restart(self) -> None:
         """The sensor is opened anew: what it gave before says nothing of now."""
         self._marks = ()
+
+
+def shown(rate_hz: float) -> str:
+    """A measured rate as a person reads it: three digits, the others are those of a clock."""
+    return f"{float(f'{rate_hz:.3g}'):g}"

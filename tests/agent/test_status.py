@@ -215,7 +215,7 @@ def test_the_answer_for_a_person_says_what_is_wrong_and_what_is_missing() -> Non
         "pi-7: degraded, tocsin 0.1.0, up 10 s, 5.0 % of a core, 62 MB",
         "broker: nothing listens; 3 events delivered, 2 waiting, 1 lost",
         "problem: sensor pump: the wire came off",
-        "sensor pump (recording): failed: the wire came off, 7 rows, 0.98765 a second (told: 1),"
+        "sensor pump (recording): failed: the wire came off, 7 rows, 0.988 a second (configured: 1),"
         " 2 x not a number, 5 x rows dropped",
         "monitor pump: learning, no level yet, alert inactive, needs 240 more rows",
         "monitor fan: armed, level 0.25, alert active",
