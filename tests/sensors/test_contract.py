@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sensors import DRIVERS
-from sensors.base import SensorError
+from sensors import DRIVERS, create
 from sensors.contract import PushedClock, SensorContract, refused
 from tests.sensors.world import BOARD, make_board, make_csv
 
@@ -59,6 +58,7 @@ def test_a_driver_that_raises_nothing_is_told_what_is_wanted() -> None:
     with pytest.raises(pytest.fail.Exception, match="it raised nothing: read raises SensorError"):
         with refused("read raises SensorError once its source is gone"):
             pass
+    nowhere = create("it", "recording", {"file": "/no.csv"})
     with refused("open raises SensorError") as said:
-        raise SensorError("it: no such port")
-    assert said == ["it: no such port"]
+        nowhere.open()
+    assert "/no.csv" in said[0]
