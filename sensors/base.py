@@ -56,6 +56,15 @@ class OptionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Slip:
+    """Marks an option for which something of another kind is often given: what `given`, a regular expression, finds
+    in it is answered with what to `write`."""
+
+    given: str
+    write: str
+
+
+@dataclass(frozen=True, slots=True)
 class Above:
     """Marks an option as a number greater than `limit`."""
 
@@ -76,15 +85,6 @@ NO_NAMES = (
     *("availability", "state", "event", "request", "response"),  # topics of the agent's own
     *("null", "true", "false", "yes", "no", "on", "off", "y", "n"),  # which YAML reads as no text
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Slip:
-    """Marks an option for which something of another kind is often given: what `given`, a regular expression, finds
-    in it is answered with what to `write`."""
-
-    given: str
-    write: str
 
 
 Positive = Annotated[float, Above(0.0)]
