@@ -38,6 +38,6 @@ class Pace:
         self._marks = ()
 
 
-def shown(rate_hz: float) -> str:
+def per_second(rate_hz: float) -> str:
     """A measured rate as a person reads it: three digits, the others are those of a clock."""
-    return f"{float(f'{rate_hz:.3g}'):g}"
+    return f"{float(f'{rate_hz:.3g}'):g} a second"

@@ -20,7 +20,7 @@ from agent.assemble import make_sensor
 from agent.config import Config, SensorConfig
 from agent.health import AlreadyRunning, Lock
 from agent.inbox import Inbox
-from agent.pace import shown
+from agent.pace import per_second
 from agent.progress import Progress, span
 from agent.quantities import DURATION, SIZE, Quantity
 from agent.reader import Reader
@@ -242,7 +242,7 @@ def lines(report: Report) -> list[str]:
     """The report for a person."""
     out = []
     for name, sensor in report.sensors.items():
-        pace = [] if sensor.delivered_hz is None else [f"{shown(sensor.delivered_hz)} a second at the end"]
+        pace = [] if sensor.delivered_hz is None else [f"{per_second(sensor.delivered_hz)} at the end"]
         counts = {**sensor.left_out, "rows dropped": sensor.dropped}
         told = [f"{count} x {reason.replace('_', ' ')}" for reason, count in counts.items() if count]
         told += [sensor.error] if sensor.error else []

@@ -18,7 +18,7 @@ import msgspec
 
 from agent.config import Config
 from agent.health import holder
-from agent.pace import shown
+from agent.pace import per_second
 
 FILE = "status.json"
 ANSWER_S = 5.0  # an agent that has not answered by then stands still
@@ -169,9 +169,5 @@ def _rows(sensor: Mapping[str, Any]) -> str:
     counts = {**sensor["left_out"], "rows dropped": sensor["dropped"]}
     told = [f"{count} x {reason.replace('_', ' ')}" for reason, count in counts.items() if count]
     delivered = sensor.get("delivered_hz")
-    pace = (
-        [f"{shown(delivered)} a second (configured: {sensor['rate_hz']:.5g})"]
-        if delivered is not None
-        else []
-    )
+    pace = [f"{per_second(delivered)} (configured: {sensor['rate_hz']:.5g})"] if delivered is not None else []
     return ", ".join([f"{sensor['rows']} rows", *pace, *told])
