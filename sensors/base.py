@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
 
 Kind = Literal["telemetry", "vibration"]
 EVEN = 0.05  # of a period; waking up took 3 ms at most in 99 of 100 reads, the period of which is 60 ms
@@ -197,6 +201,7 @@ class PolledSensor(Sensor):
     """
 
     missed: int = 0
+    skipped: Counter[str]  # what could not be used, by reason; a driver that counts so makes it
     _first_tick: float | None = None
     _ticks: int = 0
     _anchor: tuple[int, float] = (0, -1e300)  # a tick, and its time
@@ -204,6 +209,12 @@ class PolledSensor(Sensor):
     @abstractmethod
     def sample(self) -> tuple[float, ...] | None:
         """One value per channel, NaN where unknown; None for nothing at this tick. Raises OSError or SensorError."""
+
+    def skip(self, reason: str, words: str) -> None:
+        """Count what cannot be used; the first of its kind is told."""
+        if reason not in self.skipped:
+            logger.warning("sensor %s: %s; counted as %s from now on", self.name, words, reason)
+        self.skipped[reason] += 1
 
     def pass_time(self, seconds: float) -> None:
         """Until the next tick; for a source that must be listened to meanwhile."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sensors.base import OptionError
@@ -14,24 +13,38 @@ from sensors.times import Form, find_form, parse_one
 EARLIEST_S = 946_684_800.0  # the year 2000: a clock that says an earlier time was never set
 
 
-def number(cell: object, skipped: Counter[str]) -> float:
-    """The figure in a cell; NaN, and counted, where there is none. None and an empty text are a missing one."""
+SHOWN = 80  # characters of a line that are told
+
+Skip = Callable[
+    [str, str], None
+]  # told what cannot be used: the reason that it is counted as, and the case in words
+
+
+def shown(line: str) -> str:
+    """A line in quotes, shortened, and without what a terminal would obey."""
+    told = repr(line[:SHOWN])
+    return told if len(line) <= SHOWN else f"{told}..."
+
+
+def number(cell: object, where: str, skip: Skip) -> float:
+    """The figure in a cell; NaN, and skipped, where there is none. None and an empty text are a missing one. `where`
+    says in words where it stands."""
     if cell is None or cell == "":
-        skipped["missing_values"] += 1
+        skip("missing_values", f"nothing stands at {where}")
         return math.nan
     try:
         return figure(cell)
-    except ValueError:
-        skipped["not_a_number"] += 1
+    except ValueError as error:
+        skip("not_a_number", f"{where}: {error}")
         return math.nan
 
 
-def sample(number: float, quantity: Quantity, skipped: Counter[str]) -> float:
-    """A number as its channel's; missing, and counted, where it is outside of its limits."""
+def sample(number: float, quantity: Quantity, skip: Skip) -> float:
+    """A number as its channel's; missing, and skipped, where it is outside of its limits."""
     try:
         return quantity.of(number)
-    except ValueError:
-        skipped["out_of_range"] += 1
+    except ValueError as error:
+        skip("out_of_range", f"{quantity.name}: {error}")
         return math.nan
 
 

@@ -133,10 +133,10 @@ class Http(PolledSensor):
         return self._max_age_s is not None and self.clock.now() - told > self._max_age_s
 
     def _value(self, place: int, cell: object, now: float) -> float:
-        figure, found = self._figures[place], number(cell, self.skipped)
+        figure, found = self._figures[place], number(cell, self._places[place], self.skip)
         if figure.per_s and not math.isnan(found):
             found = self._growth(place, found, now)
-        return sample(found, figure, self.skipped)
+        return sample(found, figure, self.skip)
 
     def _growth(self, place: int, count: float, now: float) -> float:
         """Per second since the document before; NaN for the first, and where the counter began anew."""

@@ -39,7 +39,7 @@ class LineSensor(PolledSensor):
         self.channels = tuple(value.channel for value in channels)
         self.rate_hz = rate_hz
         self.skipped: Counter[str] = Counter()
-        self._form = LineForm(line, channels, self.skipped)
+        self._form = LineForm(line, channels, self.skip)
         self._align, self._at_ticks = align, align or asks
         self._stale_s = STALE_TICKS / rate_hz if stale_s is None else stale_s
         self._begin(whole=True)
@@ -85,7 +85,7 @@ class LineSensor(PolledSensor):
             try:
                 found.append(self._form.read(text))
             except Unreadable as error:
-                self.skipped[str(error)] += 1
+                self.skip(error.reason, str(error))
         return found
 
     def _begin(self, whole: bool) -> None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensors.base import OptionError
-from sensors.cells import Times, in_documents, number, sample
+from sensors.cells import SHOWN, Skip, Times, in_documents, number, sample, shown
 from sensors.quantity import Quantity
 from sensors.times import Form as TimeForm
 
+SEPARATORS = (",", ";", "\t", "|", " ")  # that instruments use, the surest first
 LONGEST = 65_536  # bytes of a line: an instrument's are shorter, and what never ends must not fill the memory
 
 
@@ -66,7 +67,11 @@ class Value(Quantity):
 
 
 class Unreadable(Exception):
-    """A line that is no sample; says what it is counted as."""
+    """A line that is no sample, in words. `reason` is what it is counted as."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
 
 
 Cells = Callable[[str], list[object]]  # of a line: what stands at each place, None where nothing does
@@ -75,9 +80,9 @@ Cells = Callable[[str], list[object]]  # of a line: what stands at each place, N
 class LineForm:
     """Reads lines: each a row with a value for each channel, NaN where there is none, and a time where it says one."""
 
-    def __init__(self, line: Line, values: Sequence[Value], skipped: Counter[str]) -> None:
-        """Raises OptionError. `skipped` is added to."""
-        self._values, self._skipped = values, skipped
+    def __init__(self, line: Line, values: Sequence[Value], skip: Skip) -> None:
+        """Raises OptionError. `skip` is told of each value that cannot be used."""
+        self._values, self._skip = values, skip
         self._times = None if line.time is None else Times(line.time_form)
         self._comma = line.decimal == ","
         places: list[tuple[str, int | str]] = [] if line.time is None else [("line.time", line.time)]
@@ -86,24 +91,32 @@ class LineForm:
             places.append((f"channels[{i}].at", usual if value.at is None else value.at))
         makers = {"csv": _columns, "json": _documents, "pattern": _matches}
         self._cells = makers[line.form](line, places)
+        what = {"csv": "column ", "json": "", "pattern": "group "}[line.form]
+        self._places = [f"{what}{place}" for _, place in places[len(places) - len(values) :]]
 
     def read(self, text: str) -> tuple[float | None, list[float]]:
         """Its time, and its values. Raises Unreadable for a line in which there is none."""
         cells = self._cells(text)
-        found = Counter[str]()
+        troubles: list[tuple[str, str]] = []
         time = None
         if self._times is not None:
             try:
                 time = self._times.read(cells.pop(0))
-            except ValueError:
-                raise Unreadable("bad_times") from None
+            except ValueError as error:
+                raise Unreadable("bad_times", f"{str(error)[:SHOWN]} in {shown(text)}") from None
+
+        def skip(reason: str, words: str) -> None:
+            troubles.append((reason, f"{words} in {shown(text)}"))
+
         numbers = [
-            sample(number(self._plain(cell), found), value, found)
-            for cell, value in zip(cells, self._values, strict=True)
+            sample(number(self._plain(cell), where, skip), value, skip)
+            for cell, value, where in zip(cells, self._values, self._places, strict=True)
         ]
-        if all(math.isnan(number) for number in numbers):
-            raise Unreadable("unreadable_lines")
-        self._skipped.update(found)
+        if all(math.isnan(number) for number in numbers) and all(t[0] != "out_of_range" for t in troubles):
+            words = troubles[0][1] if troubles else f"there is no number in {shown(text)}"
+            raise Unreadable("unreadable_lines", words)
+        for reason, words in troubles:
+            self._skip(reason, words)
         return time, numbers
 
     def _plain(self, cell: object) -> object:
@@ -172,15 +185,24 @@ def _columns(line: Line, places: Sequence[tuple[str, int | str]]) -> Cells:
         elif '"' in text:
             try:
                 found = next(csv.reader([text], delimiter=line.separator, skipinitialspace=True), [])
-            except csv.Error:
-                raise Unreadable("unreadable_lines") from None
+            except csv.Error as error:
+                raise Unreadable("unreadable_lines", f"{shown(text)} is no CSV: {error}") from None
         else:
             found = text.split(line.separator)
         if len(found) <= last:
-            raise Unreadable("missing_columns")
+            raise Unreadable("missing_columns", _too_few(text, line.separator, len(found), last + 1))
         return [found[column] for column in columns]
 
     return cells
+
+
+def _too_few(text: str, separator: str, found: int, wanted: int) -> str:
+    """Why a line has too few columns, with the separator that would find enough."""
+    words = f"{shown(text)} has {found} column{'s' * (found != 1)}, not {wanted}"
+    for other in SEPARATORS:
+        if other != separator and len(text.split(None if other == " " else other)) >= wanted:
+            return f'{words}: line.separator "{other}" would find them'
+    return words
 
 
 def _documents(line: Line, places: Sequence[tuple[str, int | str]]) -> Cells:
@@ -189,8 +211,8 @@ def _documents(line: Line, places: Sequence[tuple[str, int | str]]) -> Cells:
     def cells(text: str) -> list[object]:
         try:
             return find(text)
-        except ValueError:
-            raise Unreadable("unreadable_lines") from None
+        except ValueError as error:
+            raise Unreadable("unreadable_lines", f"{shown(text)} is no JSON: {error}") from None
 
     return cells
 
@@ -206,7 +228,7 @@ def _matches(line: Line, places: Sequence[tuple[str, int | str]]) -> Cells:
     def cells(text: str) -> list[object]:
         match = pattern.search(text)
         if match is None:
-            raise Unreadable("unreadable_lines")
+            raise Unreadable("unreadable_lines", f"{shown(text)} does not match the pattern {line.pattern}")
         return [match[name] for name in names]
 
     return cells

@@ -163,5 +163,5 @@ class Modbus(PolledSensor):
         elif not math.isfinite(number):
             self.skipped["not_finite"] += 1
         else:
-            return sample(number, register, self.skipped)
+            return sample(number, register, self.skip)
         return math.nan

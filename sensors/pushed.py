@@ -31,7 +31,7 @@ class PushedSensor(PolledSensor):
         self.where = where
         self.rate_hz = rate_hz
         self.delay_s = delay_s
-        self.skipped: Counter[str] = Counter()  # what could not be used, by reason
+        self.skipped: Counter[str] = Counter()
         self._line: Line | None = None
         self._limits_s: Sequence[float] = ()
         self._old: set[int] = set()
@@ -80,12 +80,6 @@ class PushedSensor(PolledSensor):
         if line is not None:
             line.end()
         super().close()
-
-    def skip(self, reason: str, words: str) -> None:
-        """Count what cannot be used; the first of its kind is told."""
-        if reason not in self.skipped:
-            logger.warning("sensor %s: %s; counted as %s from now on", self.name, words, reason)
-        self.skipped[reason] += 1
 
     def _tell(self, old: set[int]) -> None:
         for channel in sorted(old ^ self._old):

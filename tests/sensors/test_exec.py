@@ -96,6 +96,16 @@ def test_each_line_is_a_sample_from_the_first_on() -> None:
         assert sensor.skipped == {"not_a_number": 1, "missing_columns": 1, "partial_lines": 1}
 
 
+def test_the_first_line_of_each_kind_that_cannot_be_used_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with make("printf", r"1;2\n3;4\n5,x\n6,x\n") as sensor:
+        rows_until_its_end(sensor, "exit code 0")
+    assert [record.getMessage() for record in caplog.records if "counted" in record.getMessage()] == [
+        "sensor script: '1;2' has 1 column, not 2: line.separator \";\" would find them;"
+        " counted as missing_columns from now on",
+        "sensor script: column 2: 'x' is not a number in '5,x'; counted as not_a_number from now on",
+    ]
+
+
 def test_every_line_is_a_sample_or_counted() -> None:
     code = """if True:
         import random

@@ -188,12 +188,17 @@ def test_a_counter_is_its_growth_per_second(pages: Pages) -> None:
     assert sensor.skipped == {"counter_resets": 1}
 
 
-def test_values_that_are_none_are_missing_and_counted(pages: Pages) -> None:
+def test_values_that_are_none_are_missing_and_counted(pages: Pages, caplog: pytest.LogCaptureFixture) -> None:
     channels: list[dict[str, object]] = [{"name": name} for name in "abcde"]
     show(pages, {"a": 1, "b": None, "c": "off", "d": 1e39})
     with make(pages.url, *channels, rate_hz=1) as sensor:
         assert row(sensor) == pytest.approx([1, *[math.nan] * 4], nan_ok=True)
     assert sensor.skipped == {"missing_values": 2, "not_a_number": 2}
+    told = [record.getMessage() for record in caplog.records if "counted" in record.getMessage()]
+    assert [words.partition("sensor ")[2].partition(": ")[2] for words in told] == [
+        "nothing stands at b; counted as missing_values from now on",
+        "c: 'off' is not a number; counted as not_a_number from now on",
+    ]
 
 
 # What is none.

@@ -10,16 +10,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensors import OptionError
+from sensors.cells import Skip
 from sensors.lines import LONGEST, Line, LineForm, Splitter, Unreadable, Value
 
 AB = (Value("a"), Value("b"))
 NAN = math.nan
 
 
+def counted(skipped: Counter[str]) -> Skip:
+    return lambda reason, _: skipped.update([reason])
+
+
+def told(text: str, line: Line, *values: Value) -> list[tuple[str, str]]:
+    """What is skipped of a line, and why in words."""
+    skipped: list[tuple[str, str]] = []
+    try:
+        LineForm(line, values or AB, lambda *case: skipped.append(case)).read(text)
+    except Unreadable as error:
+        skipped.append((error.reason, str(error)))
+    return skipped
+
+
 def read(text: str, line: Line, *values: Value) -> tuple[list[float], dict[str, int]]:
     """The values of a line, and what was counted."""
     skipped = Counter[str]()
-    return LineForm(line, values or AB, skipped).read(text)[1], dict(skipped)
+    return LineForm(line, values or AB, counted(skipped)).read(text)[1], dict(skipped)
 
 
 # Forms.
@@ -84,8 +99,54 @@ def test_a_value_that_is_none_is_missing_and_counted(
     ],
 )
 def test_a_line_without_any_value_is_no_sample(text: str, line: Line, reason: str) -> None:
-    with pytest.raises(Unreadable, match=reason):
+    with pytest.raises(Unreadable) as told:
         read(text, line)
+    assert told.value.reason == reason
+    assert len(str(told.value)) < 250
+
+
+T = Line("pattern", pattern=r"T=(?P<a>\S+)")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "case"),
+    [
+        ("t: 20.5", T, ("unreadable_lines", r"'t: 20.5' does not match the pattern T=(?P<a>\S+)")),
+        ("x" * 90, T, ("unreadable_lines", f"'{'x' * 80}'... does not match the pattern T=(?P<a>\\S+)")),
+        ("T=hot", T, ("unreadable_lines", "group a: 'hot' is not a number in 'T=hot'")),
+        ("T=12.3", T, ("out_of_range", "a: 12.3 is above 6 in 'T=12.3'")),
+        ("", Line(), ("missing_columns", "'' has 1 column, not 2")),
+        ("1", Line(), ("missing_columns", "'1' has 1 column, not 2")),
+        (
+            "1;2",
+            Line(),
+            ("missing_columns", "'1;2' has 1 column, not 2: line.separator \";\" would find them"),
+        ),
+        (
+            "1 2",
+            Line(),
+            ("missing_columns", "'1 2' has 1 column, not 2: line.separator \" \" would find them"),
+        ),
+        ("4,", Line(), ("missing_values", "nothing stands at column 2 in '4,'")),
+        ('{"a": 1}', Line("json"), ("missing_values", "nothing stands at b in '{\"a\": 1}'")),
+        ("{", Line("json"), ("unreadable_lines", "'{' is no JSON: Expecting property name")),
+        ("what,1,2", Line(time=1), ("bad_times", "'what' is not a time")),
+        ("\x1b[2J", T, ("unreadable_lines", r"'\x1b[2J' does not match the pattern T=(?P<a>\S+)")),
+    ],
+)
+def test_what_cannot_be_used_is_told_with_the_line(text: str, line: Line, case: tuple[str, str]) -> None:
+    values: tuple[Value, ...] = (Value("a", highest=6),) if line is T else ()
+    if line.time:
+        values = (Value("a", at=2), Value("b", at=3))
+    ((reason, words),) = told(text, line, *values)
+    assert reason == case[0]
+    assert words.startswith(case[1])
+
+
+def test_a_value_out_of_range_is_missing_from_a_line_that_was_read() -> None:
+    values, skipped = read("12.3", Line(), Value("a", highest=6))
+    assert math.isnan(values[0])
+    assert skipped == {"out_of_range": 1}
 
 
 # Times.
@@ -101,20 +162,21 @@ def test_a_line_without_any_value_is_no_sample(text: str, line: Line, reason: st
     ],
 )
 def test_the_time_of_a_line_is_read_in_the_form_of_the_first(text: str, time: float) -> None:
-    form = LineForm(Line(time=1), (Value("a", at=2), Value("b", at=3)), Counter())
-    with pytest.raises(Unreadable, match="bad_times"):
+    form = LineForm(Line(time=1), (Value("a", at=2), Value("b", at=3)), counted(Counter()))
+    with pytest.raises(Unreadable, match=r"not a time|before the year 2000"):
         form.read("5,1,2")  # a clock that was never set: 1970
     assert form.read(text) == (time, [1.0, 2.0])
-    with pytest.raises(Unreadable, match="bad_times"):
+    with pytest.raises(Unreadable, match="not a time"):
         form.read("what,1,2")
 
 
 def test_a_document_says_its_time_as_a_number_or_a_text() -> None:
-    form = LineForm(Line("json", time="t"), [Value("a")], Counter())
+    form = LineForm(Line("json", time="t"), [Value("a")], counted(Counter()))
     assert form.read('{"t": 1700000000250, "a": 1}') == (1_700_000_000.25, [1.0])
     for wrong in ("null", "true", "[]", "{}", "-1", '""', "1e999", "9" * 400):
-        with pytest.raises(Unreadable, match=r"bad_times|unreadable_lines"):
+        with pytest.raises(Unreadable) as told:
             form.read(f'{{"t": {wrong}, "a": 1}}')
+        assert told.value.reason in ("bad_times", "unreadable_lines")
 
 
 # Whole lines.
@@ -178,7 +240,7 @@ def test_a_line_without_end_does_not_fill_the_memory() -> None:
 )
 def test_no_bytes_do_worse_than_being_counted(line: Line, chunks: list[bytes]) -> None:
     skipped = Counter[str]()
-    form, splitter = LineForm(line, AB, skipped), Splitter(skipped, whole=True)
+    form, splitter = LineForm(line, AB, counted(skipped)), Splitter(skipped, whole=True)
     for chunk in chunks:
         for text in splitter.feed(chunk + b"\n"):
             before = sum(skipped.values())
