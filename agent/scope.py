@@ -33,6 +33,7 @@ class Scope:
         self.gaps = 0
         self.missing_s = 0.0  # in all gaps
         self.absent = 0  # values that were no numbers
+        self._silent = np.ones(len(self.channels), bool)  # no value of them has come
 
     def push(self, reading: Reading) -> None:
         """Take in a reading."""
@@ -45,7 +46,9 @@ class Scope:
                 self._rows = self._rows[:0]
         self._latest = reading.time + (len(reading.values) - 1) * period
         self.rows += len(reading.values)
-        self.absent += int(np.isnan(reading.values).sum())
+        missing = np.isnan(reading.values)
+        self.absent += int(missing.sum())
+        self._silent &= missing.all(axis=0)
         self._rows = np.concatenate((self._rows, reading.values))[-self._most :]
 
     def trouble(self) -> str:
@@ -56,6 +59,10 @@ class Scope:
         if self.absent:
             told.append(f"{self.absent} value{'s' * (self.absent > 1)} missing")
         return ", ".join(told)
+
+    def silent(self) -> list[str]:
+        """The channels of which no value has come."""
+        return [channel.name for channel, silent in zip(self.channels, self._silent, strict=True) if silent]
 
     def sentence(self) -> str:
         """The newest of each channel, in one line; of a waveform its RMS and peak."""

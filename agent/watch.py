@@ -50,7 +50,9 @@ def command(config: Config | None, name: str | None, *, lasting: str | None) -> 
     except KeyboardInterrupt:
         pass
     print(watch.head(), file=sys.stderr)
-    return 0 if watch.rows else 1
+    if watch.rows and (silent := watch.silent):
+        print(printable(f"no value of {', '.join(silent)} came, the whole time"), file=sys.stderr)
+    return 0 if watch.rows and not silent else 1
 
 
 def found_here() -> dict[str, SensorConfig]:
@@ -83,6 +85,11 @@ class Watch:
     def rows(self) -> int:
         """Samples seen so far."""
         return self._scope.rows if self._scope else 0
+
+    @property
+    def silent(self) -> list[str]:
+        """The channels of which no value was seen."""
+        return self._scope.silent() if self._scope else []
 
     def draw(self, for_s: float) -> None:
         """Pictures on the terminal, one over the other."""

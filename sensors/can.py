@@ -105,6 +105,9 @@ class Can(PushedSensor):
             self._find(self._read())
         return [place.stale_after_s for place in self._places]
 
+    def source(self, channel: int) -> str:
+        return f"{self.where} in {self._places[channel].message}"
+
     def attend(self, line: Line) -> None:
         can = require("can", extra="can")
         decode_error = require("cantools.database.errors", extra="can").Error

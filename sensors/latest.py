@@ -52,6 +52,11 @@ class Latest:
         with self._lock:
             return [self._value(channel, time) for channel in range(len(self._held))]
 
+    def unheard(self) -> set[int]:
+        """The channels that had no value yet when asked last, not even a missing one."""
+        with self._lock:
+            return {channel for channel, held in enumerate(self._held) if held is NOTHING}
+
     def _value(self, channel: int, at: float) -> float:
         coming, passed = self._coming[channel], 0
         while coming and coming[0][0] <= at:

@@ -101,6 +101,10 @@ class Mqtt(PushedSensor):
     def limits_s(self) -> list[float]:
         return [v.stale_after_s or (math.inf if v.sparkplug else STALE_S) for v in self.values]
 
+    def source(self, channel: int) -> str:
+        value = self.values[channel]
+        return value.topic or f"{value.sparkplug} {value.metric}"
+
     def attend(self, line: Line) -> None:
         from sensors.subscription import Subscription
 

@@ -135,6 +135,9 @@ class Opcua(PushedSensor):
     def limits_s(self) -> list[float]:
         return [node.stale_after_s or math.inf for node in self._nodes]
 
+    def source(self, channel: int) -> str:
+        return self._nodes[channel].node
+
     def attend(self, line: Line) -> None:
         asyncua = require("asyncua", extra="opcua")
         logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it says at length what we say in a line

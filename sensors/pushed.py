@@ -16,6 +16,10 @@ from sensors.password import as_told
 logger = logging.getLogger(__name__)
 
 TURN_S = 0.2  # longest a source may wait before it looks whether it should leave
+UNHEARD_S, UNHEARD_TICKS = (
+    10.0,
+    3.0,
+)  # whichever is longer: without any value for so long, a channel is told of
 AHEAD_S = 1.0  # so much may a source's clock be ahead of ours before it is counted
 
 
@@ -35,6 +39,8 @@ class PushedSensor(PolledSensor):
         self._line: Line | None = None
         self._limits_s: Sequence[float] = ()
         self._old: set[int] = set()
+        self._unheard: set[int] | None = None  # channels that never had a value; None before the first tick
+        self._waiting: set[int] = set()  # those of them that were told of
 
     @abstractmethod
     def attend(self, line: Line) -> None:
@@ -46,6 +52,10 @@ class PushedSensor(PolledSensor):
     def limits_s(self) -> Sequence[float]:
         """How old the value of each channel may be; infinity where it stands until the source withdraws it. `channels`
         are known when this returns. Raises SensorError."""
+
+    def source(self, channel: int) -> str:
+        """What a channel's values come on, as the options name it."""
+        return self.where
 
     def open(self) -> None:
         self._limits_s = self.limits_s()
@@ -73,6 +83,8 @@ class PushedSensor(PolledSensor):
         values = latest.at(tick - self.delay_s)
         if latest.old != self._old:
             self._tell(latest.old)
+        if self._unheard is None or self._unheard:
+            self._listen_for(latest.unheard(), tick)
         return tuple(values)
 
     def close(self) -> None:
@@ -91,6 +103,30 @@ class PushedSensor(PolledSensor):
             else:
                 logger.info("sensor %s: %s is heard again", self.name, name)
         self._old = set(old)
+
+    def _listen_for(self, unheard: set[int], tick: float) -> None:
+        """Tell once of the channels without any value yet: a slip in the options? And of each when it comes."""
+        self._unheard = unheard if self._unheard is None else self._unheard & unheard
+        for channel in sorted(self._waiting - self._unheard):
+            logger.info("sensor %s: %s is heard now", self.name, self.channels[channel].name)
+        assert self._first_tick is not None
+        patience_s = self.delay_s + max(UNHEARD_S, UNHEARD_TICKS / self.rate_hz)
+        if self._unheard and not self._waiting and tick - self._first_tick >= patience_s:
+            where: dict[str, list[str]] = {}
+            for channel in sorted(self._unheard):
+                where.setdefault(self.source(channel), []).append(self.channels[channel].name)
+            for source, names in where.items():
+                logger.warning(
+                    "sensor %s: no value of %s has come on %s yet: %s",
+                    self.name,
+                    ", ".join(names),
+                    source,
+                    "is that written right, and does its device send?",
+                )
+            self._waiting = set(self._unheard)
+        self._waiting &= self._unheard
+        if self._waiting:
+            self.skipped["nothing_yet"] += len(self._waiting)
 
 
 class Line(Attendant):

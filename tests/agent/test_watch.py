@@ -105,6 +105,18 @@ def test_a_terminal_that_can_do_nothing_gets_lines(config: Path) -> None:
         assert "x rms" in terminal.said
 
 
+def test_a_channel_that_stays_silent_is_named_and_no_success(tmp_path: Path) -> None:
+    code = "import time\nwhile True:\n print('1,', flush=True)\n time.sleep(0.05)"
+    channels = [{"name": "bar"}, {"name": "flow"}]
+    script = {"driver": "exec", "command": [sys.executable, "-c", code], "channels": channels}
+    configure(tmp_path, {"script": {**script, "rate_hz": 20}})
+    with piped(*words(tmp_path, "--for", "1.5 s")) as process:
+        out, err = process.communicate(timeout=30)
+    assert "bar 1" in out
+    assert process.returncode == 1
+    assert err.splitlines()[-1] == "no value of flow came, the whole time"
+
+
 def test_a_recording_ends_by_itself(tmp_path: Path) -> None:
     sensor: dict[str, Any] = {"driver": "synthetic", "duration_s": 2, "speed": 0}
     configure(tmp_path, {"motor": sensor})

@@ -112,6 +112,16 @@ def test_devices_of_every_make_are_heard(broker: Mosquitto, voice: Subscriber, m
         assert "not_a_number" not in sensor.skipped
 
 
+def test_what_a_channel_waits_for_is_named_as_it_is_written() -> None:
+    values = [
+        {"name": "oven", "topic": "zigbee2mqtt/ovn", "path": "temperature"},
+        {"name": "flow", "sparkplug": "plant/edge", "metric": "pump/flow"},
+    ]
+    sensor = create("shop", "mqtt", {"values": values})
+    assert isinstance(sensor, Mqtt)
+    assert [sensor.source(0), sensor.source(1)] == ["zigbee2mqtt/ovn", "plant/edge pump/flow"]
+
+
 def test_every_value_published_is_a_sample_or_counted(broker: Mosquitto, voice: Subscriber) -> None:
     sent, heard = 400, set[float]()
     with sensor_of(broker, {"name": "a", "topic": "a"}) as sensor:

@@ -65,6 +65,39 @@ def test_the_first_row_comes_a_period_after_opening_with_what_came_by_then() -> 
         assert values == pytest.approx([7.0, math.nan], nan_ok=True)
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    words = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    return words
+
+
+def test_a_channel_that_never_comes_is_told_once_and_again_when_it_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    with Source() as source:
+        source.push(1, 7.0)
+        for _ in range(9):
+            row(source)
+        assert not told(caplog)
+        for _ in range(3):
+            row(source)
+        words = "no value of a has come on nowhere:1 yet: is that written right, and does its device send?"
+        assert told(caplog) == [f"sensor it: {words}"]
+        assert source.left_out() == {"nothing_yet": 3}
+        source.close()
+        source.open()  # a connection later nobody needs to hear it again
+        for _ in range(20):
+            row(source)
+        assert not told(caplog)
+        source.push(0, 1.0)
+        row(source)
+        assert told(caplog) == ["sensor it: a is heard now"]
+        counted = source.left_out()["nothing_yet"]
+        row(source)
+        assert source.left_out()["nothing_yet"] == counted
+
+
 def test_a_row_has_what_had_come_by_its_tick_and_later_ones_the_rest() -> None:
     with Source() as source:
         source.wait(0.9)
