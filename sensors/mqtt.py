@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import socket
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from sensors.base import AtLeast, NotNegative, OptionError, Positive
 from sensors.broker import MOST_BYTES, BrokerOptions
+from sensors.cells import shown
 from sensors.json_path import compile_path, parse
 from sensors.password import Password
 from sensors.published import Value, is_gone, matches, number_of, time_of
@@ -22,6 +24,8 @@ from sensors.values import check_names, host_trouble
 
 if TYPE_CHECKING:
     from paho.mqtt.client import MQTTMessage
+
+logger = logging.getLogger(__name__)
 
 MOST_TOPICS = 1024  # whose receivers are remembered: under a wildcard there may be any number
 REBIRTH_S = 60.0  # between two requests to a node that does not answer
@@ -97,6 +101,7 @@ class Mqtt(PushedSensor):
             protocol=protocol,
         )
         self._client_id = client_id
+        self._gone: set[str] = set()  # availability topics that say so; a new connection hears them again
 
     def limits_s(self) -> list[float]:
         return [v.stale_after_s or (math.inf if v.sparkplug else STALE_S) for v in self.values]
@@ -104,6 +109,20 @@ class Mqtt(PushedSensor):
     def source(self, channel: int) -> str:
         value = self.values[channel]
         return value.topic or f"{value.sparkplug} {value.metric}"
+
+    def tell_of_device(self, topic: str, payload: bytes, gone: bool, channels: Sequence[int]) -> None:
+        """Say once that the device of these channels has gone, and once that it is back."""
+        if gone == (topic in self._gone):
+            return
+        names = ", ".join(self.values[i].name for i in channels)
+        said = f"{topic} says {shown(payload.decode('utf-8', 'replace').strip())}"
+        if gone and len(self._gone) < MOST_TOPICS:
+            logger.warning("sensor %s: %s: its device is offline (%s)", self.name, names, said)
+            self.skipped["offline"] += 1
+            self._gone.add(topic)
+        elif not gone:
+            logger.info("sensor %s: %s: its device is back (%s)", self.name, names, said)
+            self._gone.remove(topic)
 
     def attend(self, line: Line) -> None:
         from sensors.subscription import Subscription
@@ -169,8 +188,10 @@ class Ears:
                 self._sensor.skip("retained", f"{topic}: kept by the broker, nobody knows since when")
             else:
                 self._take(i, topic, payload, document)
-        if watchers and is_gone(payload):
-            for i in watchers:
+        if watchers:
+            gone = is_gone(payload)
+            self._sensor.tell_of_device(topic, payload, gone, watchers)
+            for i in watchers if gone else ():
                 self._line.push(i, math.nan)
 
     def unsure(self, now: float) -> list[str]:

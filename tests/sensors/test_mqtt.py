@@ -172,7 +172,10 @@ def test_a_value_goes_stale_is_told_and_counted_and_comes_back(
     ]
 
 
-def test_a_last_will_withdraws_the_values_of_its_device_at_once(broker: Mosquitto, voice: Subscriber) -> None:
+def test_a_last_will_withdraws_the_values_of_its_device_at_once_and_is_told_once(
+    broker: Mosquitto, voice: Subscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     values: tuple[dict[str, object], ...] = (
         {"name": "a", "topic": "tele/a/SENSOR", "path": "v", "availability": "tele/a/LWT"},
         {"name": "b", "topic": "b"},
@@ -183,10 +186,19 @@ def test_a_last_will_withdraws_the_values_of_its_device_at_once(broker: Mosquitt
         becomes(sensor, 1.0, 2.0)
         voice.publish("tele/a/LWT", b"Offline", retain=True)
         becomes(sensor, math.nan, 2.0)
+        sensor.close()
+        sensor.open()  # the broker kept it, and says it again
+        voice.publish("b", b"2")
+        becomes(sensor, math.nan, 2.0)
         voice.publish("tele/a/LWT", b"Online", retain=True)
         voice.publish("tele/a/SENSOR", b'{"v": 3}')
         becomes(sensor, 3.0, 2.0)
     assert "stale" not in sensor.skipped
+    assert sensor.skipped["offline"] == 1
+    assert [record.getMessage() for record in caplog.records if "device is" in record.getMessage()] == [
+        "sensor shop: a: its device is offline (tele/a/LWT says 'Offline')",
+        "sensor shop: a: its device is back (tele/a/LWT says 'Online')",
+    ]
 
 
 def test_what_the_broker_kept_counts_only_where_that_was_asked_for_or_its_age_is_known(
