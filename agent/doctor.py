@@ -20,6 +20,7 @@ from agent.assemble import make_sensor
 from agent.config import DEFAULT_PATH, Config, ConfigError, load
 from agent.doctor_board import buses, clock, disk, power
 from agent.doctor_broker import broker
+from agent.doctor_peers import peers
 from agent.doctor_rights import UNIT, devices, opened, runs_as, service_user, state_folder
 from agent.finding import Finding, ill, unknown, well
 from agent.version import tocsin_version
@@ -71,6 +72,7 @@ def look(file: str | None, root: Path = Path("/")) -> Iterator[Finding]:
     if config is not None:
         yield from of_drivers(config)
         yield from devices(config, runs_as(root), root)
+        yield from peers(config)
         yield from buses(needed_buses(config, root), root)
     yield clock()
     yield power(root)

@@ -15,6 +15,7 @@ from agent.hints import HERE, broker_command
 from agent.messages import ONLINE, Topics
 from agent.visit import visit
 
+USUAL_PORT = 1883  # where a broker listens that was installed and not told otherwise
 CREDENTIALS = "/run/credentials/"  # of a systemd unit, and there only while it runs
 TAKEN = "another client connected with our client id"
 
@@ -61,6 +62,8 @@ def _mend(config: Config, why: str, file: str) -> str:
         return f"sudo mosquitto_passwd /etc/mosquitto/passwd {name}  # on the broker, or mend {file}"
     if "host name" in why:
         return f"getent hosts {settings.host}  # or mend broker.host in {file}"
+    if "nothing listens" in why and settings.port != USUAL_PORT:
+        return f"start the broker that should listen at {where}, or write its port into {file}: broker.port"
     if settings.host in HERE:
         return broker_command()
     return f"ping -c 3 {settings.host}  # and is it port {settings.port}?"

@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sensors.peers import Peer
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +161,10 @@ class Sensor(ABC):
         no bus and no network. What it gives can be opened without harm, for the kernel knows the device; with `root` in
         its options where that is not "/".
         """
+        return ()
+
+    def peers(self) -> Sequence[Peer]:
+        """What must be there for `open` to succeed and can be looked for without harm, as far as the options tell."""
         return ()
 
     @abstractmethod

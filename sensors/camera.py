@@ -6,6 +6,7 @@ import errno
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from sensors.eyes import Eye, Node, Snapshots
 from sensors.http_fetch import networks, on_premises
 from sensors.kernel_files import by_number, read
 from sensors.password import Password
+from sensors.peers import Peer, Server
 from sensors.picture import Figure, Look, Picture, Region
 from sensors.program import Ended
 from sensors.recording import start_time
@@ -140,6 +142,10 @@ class Camera(PolledSensor):
                 Found(sensor_name(what.partition(":")[0], "camera"), f"camera {what}", {"device": path})
             )
         return found
+
+    def peers(self) -> Sequence[Peer]:
+        where = self._endpoint
+        return () if where is None else (Server(where.host, where.port, partial(where.find, self._allowed)),)
 
     def open(self) -> None:
         self.close()

@@ -9,7 +9,8 @@ from typing import Annotated
 from sensors.base import OptionError, Positive, Slip
 from sensors.line_sensor import LineSensor
 from sensors.lines import Line, Value
-from sensors.program import Program
+from sensors.peers import Peer
+from sensors.program import Program, ProgramFile
 
 NO_SHELL = Slip(
     r"[|<>&;$`*'\"\\]",
@@ -50,6 +51,9 @@ class ExecLines(LineSensor):
         super().__init__(line, channels, rate_hz, align, stale_s)
         self._command, self._folder = list(command), folder
         self._program: Program | None = None
+
+    def peers(self) -> Sequence[Peer]:
+        return (ProgramFile(tuple(self._command), self._folder),)
 
     def open(self) -> None:
         self.close()

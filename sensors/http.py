@@ -6,12 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from sensors.base import OptionError, PolledSensor, Positive, Reading
 from sensors.cells import Times, in_documents, number, sample
 from sensors.http_fetch import Address, NoDocument, networks, on_premises, trust
+from sensors.peers import Peer, Server
 from sensors.prometheus import Selection
 from sensors.quantity import Quantity
 from sensors.times import Form
@@ -81,6 +83,11 @@ class Http(PolledSensor):
         self._places = [place for _, place in places]
         self._find = self._json(places, time, time_form) if form == "json" else self._metrics(places)
         self._address: Address | None = None
+
+    def peers(self) -> Sequence[Peer]:
+        return (
+            Server(self._endpoint.host, self._endpoint.port, partial(self._endpoint.find, self._allowed)),
+        )
 
     def open(self) -> None:
         self.close()

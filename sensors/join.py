@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ import numpy as np
 from sensors import registry
 from sensors.base import VIBRATION_FROM_HZ, NotNegative, OptionError, Positive, Reading, Sensor
 from sensors.feed import READ_S, Feed
+from sensors.peers import Peer
 from sensors.resample import NEAR_S, Take
 from sensors.values import Problem, structure
 
@@ -128,6 +129,9 @@ class Join(Sensor):
         for feed in self._feeds:
             counts.update({f"{feed.name} {reason}": count for reason, count in feed.left_out().items()})
         return counts
+
+    def peers(self) -> Sequence[Peer]:
+        return [peer for feed in self._feeds for peer in feed.sensor.peers()]
 
     def open(self) -> None:
         self.finished, self._tick, self._turns, self._is_open = False, None, False, True

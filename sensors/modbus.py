@@ -12,6 +12,7 @@ from sensors.base import AtLeast, OptionError, PolledSensor, Positive, Slip
 from sensors.cells import sample
 from sensors.modbus_bus import Bus, NoAnswer, Wire, join, leave
 from sensors.modbus_registers import MOST_REGISTERS, Block, Register, plan
+from sensors.peers import Peer, PortFile, Server
 from sensors.serial_port import Parity, Port
 from sensors.values import check_names, host_trouble
 
@@ -88,6 +89,10 @@ class Modbus(PolledSensor):
         self._blocks = plan(registers, bridge, most_registers)
         self._bus: Bus | None = None
         self._answers = False  # since it was opened
+
+    def peers(self) -> Sequence[Peer]:
+        wire = self._wire
+        return (PortFile(wire.port.path) if wire.port else Server(wire.host, wire.host_port),)
 
     def open(self) -> None:
         self.close()

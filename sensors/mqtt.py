@@ -16,6 +16,7 @@ from sensors.broker import MOST_BYTES, BrokerOptions
 from sensors.cells import shown
 from sensors.json_path import compile_path, parse
 from sensors.password import Password
+from sensors.peers import Peer, Server
 from sensors.published import Value, is_gone, matches, number_of, time_of
 from sensors.pushed import TURN_S, Line, PushedSensor
 from sensors.sparkplug import KINDS, NAMESPACE, Metric, Node, decode, rebirth
@@ -101,7 +102,11 @@ class Mqtt(PushedSensor):
             protocol=protocol,
         )
         self._client_id = client_id
+        self._server = Server(host, port)
         self._gone: set[str] = set()  # availability topics that say so; a new connection hears them again
+
+    def peers(self) -> Sequence[Peer]:
+        return (self._server,)
 
     def limits_s(self) -> list[float]:
         return [v.stale_after_s or (math.inf if v.sparkplug else STALE_S) for v in self.values]

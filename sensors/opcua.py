@@ -20,10 +20,12 @@ from sensors.base import NotNegative, OptionError, Positive, SensorError
 from sensors.extras import require
 from sensors.json_path import figure
 from sensors.password import Password, as_told
+from sensors.peers import Peer, Server
 from sensors.pushed import TURN_S, Line, PushedSensor
 from sensors.quantity import Quantity
 from sensors.values import check_names
 
+PORT = 4840  # OPC UA part 6, 7.4: of opc.tcp, where the url names none
 TIMEOUT_S = 4.0  # of a request; asyncua's own default
 LEAVE_S = 2.0  # for saying goodbye to a server that perhaps hears nothing
 SPARE = 10  # times as many changes as samples may happen between two messages; servers that sample keep to the rate
@@ -131,6 +133,10 @@ class Opcua(PushedSensor):
         self._security, self._mode = security, mode
         self._publish_s = publish_s or 1.0 / rate_hz
         self.channels = tuple(node.channel for node in nodes)
+
+    def peers(self) -> Sequence[Peer]:
+        address = urlsplit(self.where)
+        return (Server(address.hostname or "", address.port or PORT),)
 
     def limits_s(self) -> list[float]:
         return [node.stale_after_s or math.inf for node in self._nodes]

@@ -6,16 +6,20 @@ import contextlib
 import fcntl
 import logging
 import os
+import re
 import select
+import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from sensors.lines import Splitter
+from sensors.peers import Trouble
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +27,8 @@ CHUNK = 65_536  # bytes: what a pipe holds, if nobody asks for more
 GRACE_S = 1.0  # between asking a program to end and ending it; a stop of the agent waits 3 s for its sensors
 MOST_WORDS = 20  # lines of its complaints in the log, between two of its starts
 LONGEST_WORDS = 200  # characters of each
+INTERPRETER = re.compile(r"(?:python|perl|ruby|node|bash|dash|sh|php|lua)[\d.]*")
+UNARGUED = ("-u", "-B", "-I", "-E", "-s", "-x")  # of Python and shells, options that no word follows
 # What systemd says to the agent alone (systemd.exec(5), sd_notify(3)): a child could speak in its name
 PRIVATE = (
     "NOTIFY_SOCKET",
@@ -160,6 +166,37 @@ class Program:
         if status.si_code == os.CLD_EXITED:
             return f"ended with exit code {status.si_status}", status.si_status
         return f"was ended by signal {status.si_status}, {signal.strsignal(status.si_status)}", None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFile:
+    """What is to be started, looked for and not started; of a script also the file that its interpreter is given."""
+
+    command: tuple[str, ...]
+    folder: Path | None = None
+
+    @property
+    def well(self) -> str:
+        return f"{self.command[0]} is there"
+
+    def trouble(self) -> Trouble | None:
+        program, folder = self.command[0], self.folder
+        found = Path(folder or "", program) if "/" in program else Path(shutil.which(program) or program)
+        error: OSError | None = None
+        if (folder is not None and not folder.is_dir()) or not found.is_file():
+            error = FileNotFoundError()
+        elif not os.access(found, os.X_OK):
+            error = PermissionError()
+        if error is not None:
+            says, _, mend = _trouble(program, folder, error).partition(": ")
+            return Trouble(says, mend or "make it, or write another folder")
+        script = next((word for word in self.command[1:] if word not in UNARGUED), "")
+        runs_it = INTERPRETER.fullmatch(found.name) is not None and script[:1] not in ("", "-")
+        if runs_it and not Path(folder or "", script).exists():
+            return Trouble(
+                f"there is no {script} for {program} to run", "give its whole path, or the folder it is in"
+            )
+        return None
 
 
 def _trouble(program: str, folder: Path | None, error: OSError) -> str:

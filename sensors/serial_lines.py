@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from sensors.base import AtLeast, OptionError, Positive
 from sensors.line_sensor import LineSensor
 from sensors.lines import Line, Value
+from sensors.peers import Peer, PortFile
 from sensors.serial_port import Parity, Port
 
 CHUNK = 4096  # bytes: what a tty holds at most
@@ -64,6 +65,9 @@ class SerialLines(LineSensor):
         self._port: Any = None
         self._unanswered = 0  # questions in a row
         self._silent_since = 0.0  # when the first of them was sent
+
+    def peers(self) -> Sequence[Peer]:
+        return (PortFile(self._wire.path),)
 
     def open(self) -> None:
         self.close()

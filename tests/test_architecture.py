@@ -19,7 +19,7 @@ HEAVY = ("numpy", "onnxruntime", "paho", "msgspec", "yaml", "psutil", "sqlite3",
 # the composition root and what it composes with; the commands; the parts of reading a configuration
 ROOT_MODULES = "cli daemon road assemble"
 COMMANDS = "offline explaining recordings checking teaching bench measure weight status starter top demo.show"
-SENSING = "record watch doctor doctor_rights doctor_broker"
+SENSING = "record watch doctor doctor_rights doctor_broker doctor_peers"
 READING = "cross_checks config_schema reference state_plans work"
 CONFIG_READERS = {f"agent.{name}" for name in f"{ROOT_MODULES} {COMMANDS} {SENSING} {READING}".split()}
 PURE = (

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ import pytest
 from agent import doctor, doctor_board, doctor_broker
 from agent.config import Config, load_text
 from agent.doctor_board import buses, clock, disk, power, synchronised
+from agent.doctor_peers import peers
 from agent.doctor_rights import RULES, UNIT, Person, devices, runs_as, service_user, state_folder
 from agent.finding import Finding
 from tests.agent.brokers import HOST, Mosquitto, Subscriber, free_port, until
@@ -367,6 +369,69 @@ def test_a_path_in_a_command_is_one_word_of_it(tmp_path: Path) -> None:
     assert shlex.split(found.mend)[-1] == f"{odd}/t.yaml"
 
 
+# What sensors listen to.
+
+
+def test_the_peers_of_sensors_are_looked_for_and_left_alone(tmp_path: Path) -> None:
+    script = tmp_path / "read.sh"
+    script.write_text("echo 1")
+    fields = "channels: [{name: a}]"
+    with socket.create_server((HOST, 0)) as server:
+        port, closed = server.getsockname()[1], free_port()
+
+        def look(sensor: str) -> tuple[bool | None, str, str]:
+            found = only(peers(config(tmp_path, f"{{a: {{{sensor}}}}}")))
+            assert found.about == "sensor a"
+            assert bool(found.mend) is not found.well
+            return found.well, found.says, found.mend
+
+        def of_program(*command: str, more: str = "") -> tuple[bool | None, str, str]:
+            return look(f"driver: exec, command: {json.dumps(command)}, {fields}{more}")
+
+        assert of_program("sh", "-c", "no/such")[0]
+        assert of_program("sh", str(script)) == (True, "sh is there", "")
+        assert of_program("sh", "-x", "read.sh", more=f", folder: {tmp_path}")[0]
+        assert of_program("sh", "raed.sh", more=f", folder: {tmp_path}")[:2] == (
+            False,
+            "there is no raed.sh for sh to run",
+        )
+        no_program = (False, "there is no program no-such-thing", "give its whole path")
+        assert of_program("no-such-thing") == no_program
+        assert "may not be executed" in of_program(str(script))[1]
+        assert of_program("sh", more=", folder: /no/such")[1] == "there is no folder /no/such"
+
+        gone = tmp_path / "tty"
+        assert look(f"driver: serial, port: {gone}, {fields}")[1] == f"{gone} is not there"
+        registers = "registers: [{name: a, address: 40001}]"
+        assert look(f"driver: modbus, port: {gone}, {registers}")[1] == f"{gone} is not there"
+        gone.touch()
+        assert look(f"driver: serial, port: {gone}, {fields}")[0]
+        with_host = f"driver: modbus, host: {HOST}, {registers}"
+        for driver in (
+            with_host + ", host_port: PORT",
+            f"driver: http, url: 'http://{HOST}:PORT/x', {fields}",
+            f"driver: camera, url: 'rtsp://{HOST}:PORT/x'",
+            f"driver: mqtt, host: {HOST}, port: PORT, values: [{{name: a, topic: t}}]",
+            f"driver: opcua, url: 'opc.tcp://{HOST}:PORT', nodes: [{{name: a, node: ns=2;s=a}}]",
+            f"driver: join, of: {{b: {{{with_host}, host_port: PORT}}}}",
+        ):
+            assert look(driver.replace("PORT", str(port))) == (True, f"{HOST}:{port} takes connections", "")
+            assert look(driver.replace("PORT", str(closed)))[1:] == (
+                f"nothing listens at {HOST}:{closed} (connection refused)",
+                f"start what should listen at {HOST}:{closed}, or write the port that it listens at",
+            )
+
+
+def test_a_peer_of_an_unknown_name_is_told_with_what_looks_for_it(tmp_path: Path) -> None:
+    for told in (
+        "driver: modbus, host: no-such-host.invalid, registers: [{name: a, address: 40001}]",
+        "driver: http, url: 'http://no-such-host.invalid/x', channels: [{name: a}]",
+    ):
+        found = only(peers(config(tmp_path, f"{{a: {{{told}}}}}")))
+        assert found.well is False
+        assert found.mend == "getent hosts no-such-host.invalid  # or mend the host"
+
+
 # The broker.
 
 
@@ -401,7 +466,14 @@ def test_a_broker_that_is_not_there_is_told_with_what_starts_or_finds_it(tmp_pat
     port = free_port()
     (met,) = broker(config(tmp_path, host=HOST, port=port))
     assert met.says == f"nothing listens at {HOST}:{port} (connection refused)"
-    assert met.mend in ("sudo systemctl enable --now mosquitto", "sudo apt install mosquitto")
+    where = f"{HOST}:{port}"
+    assert met.mend == (
+        f"start the broker that should listen at {where}, or write its port into tocsin.yaml: broker.port"
+    )
+    usual = doctor_broker._mend(
+        config(tmp_path, host=HOST, port=1883), f"nothing listens at {HOST}:1883", "tocsin.yaml"
+    )
+    assert usual in ("sudo systemctl enable --now mosquitto", "sudo apt install mosquitto")
     (met,) = broker(config(tmp_path, host="no-such-host.invalid", port=port))
     assert met.mend.startswith("getent hosts no-such-host.invalid")
     with Mosquitto(tmp_path) as there:
