@@ -187,6 +187,7 @@ class Daemon:
 
     def snapshot(self) -> dict[str, object]:
         """All that is known, for `tocsin status` and the request "status"; any thread may ask."""
+        now = time.monotonic()
         return {
             "agent": msgspec.to_builtins(self._state(self.standing_still())),
             "monitors": {name: msgspec.to_builtins(state) for name, state in list(self._road.states.items())},
@@ -195,10 +196,12 @@ class Daemon:
                     "driver": self._config.sensors[name].driver,
                     "phase": reader.phase,
                     "error": reader.error,
+                    "failing_s": _from(reader.failing_since, now),
+                    "next_try_s": _from(now, reader.next_try),
                     "rows": reader.rows,
                     "rate_hz": reader.sensor.rate_hz,
                     "delivered_hz": reader.delivered_hz(),
-                    "last_reading_s": round(time.monotonic() - reader.heard, 1),
+                    "last_reading_s": round(now - reader.heard, 1),
                     "dropped": self._inbox.dropped(name),
                     "left_out": reader.sensor.left_out(),
                 }
@@ -349,3 +352,8 @@ def _log_to_stderr(level: str) -> None:
     if "JOURNAL_STREAM" not in os.environ:
         form = "%(asctime)s " + form
     logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr, force=True)
+
+
+def _from(begin: float | None, end: float | None) -> float | None:
+    """Seconds from one time to another, of which either may be unknown."""
+    return None if begin is None or end is None else max(0.0, round(end - begin, 1))

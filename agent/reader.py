@@ -35,6 +35,8 @@ class Reader:
         self.error = ""  # the latest, in words; "" once readings come again
         self.failures = 0
         self.rows = 0
+        self.failing_since: float | None = None  # monotonic; None while readings come
+        self.next_try: float | None = None  # monotonic; None where it does not wait for one
         self._pace = Pace()
         self.beat = time.monotonic()  # of the loop's latest turn
         self.heard = time.monotonic()  # when the latest reading came
@@ -113,6 +115,7 @@ class Reader:
             if self.error:
                 logger.info("sensor %s reads again", self.sensor.name)
             self.phase, self.error, self._reading_since = "reading", "", self.beat
+            self.failing_since = None
         self.rows += len(reading.values)
         self._pace.mark(self.rows, self.beat)
         if self.sensor.waits:
@@ -123,10 +126,13 @@ class Reader:
         self.heard = time.monotonic()
 
     def _failed(self, words: str, pause: float) -> None:
+        words = words.removeprefix(f"{self.sensor.name}: ")  # who shows it says the name
         if words != self.error:
             again = "" if self.sensor.finished else f" (next try in {pause:g} s)"
             logger.warning("sensor %s: %s%s", self.sensor.name, words, again)
         self.phase, self.error = "failed", words
+        if self.failing_since is None and not self.sensor.finished:
+            self.failing_since = time.monotonic()
         self.failures += 1
 
     def _close(self) -> None:
@@ -138,10 +144,11 @@ class Reader:
             logger.debug("sensor %s: closing: %s", self.sensor.name, why)
 
     def _pause(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
+        self.next_try = end = time.monotonic() + seconds
         while not self._stop.is_set() and (left := end - time.monotonic()) > 0:
             self.beat = time.monotonic()
             self._stop.wait(min(left, READ_S))
+        self.next_try = None
 
 
 def _left_out(sensor: Sensor) -> str:

@@ -19,6 +19,7 @@ import msgspec
 from agent.config import Config
 from agent.health import holder
 from agent.pace import per_second
+from agent.quantities import DURATION
 
 FILE = "status.json"
 ANSWER_S = 5.0  # an agent that has not answered by then stands still
@@ -151,7 +152,7 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
     ]
     shown += [f"problem: {problem}" for problem in agent["problems"]]
     for name, sensor in answer["sensors"].items():
-        trouble = f": {sensor['error']}" if sensor["error"] else ""
+        trouble = f": {sensor['error']}{_tries(sensor)}" if sensor["error"] else ""
         shown.append(f"sensor {name} ({sensor['driver']}): {sensor['phase']}{trouble}, {_rows(sensor)}")
     for name, monitor in answer["monitors"].items():
         level = "no level yet" if monitor["level"] is None else f"level {monitor['level']:.2f}"
@@ -163,6 +164,14 @@ def lines(answer: Mapping[str, Any]) -> list[str]:
 def printable(line: str) -> str:
     """Without what a terminal would obey."""
     return "".join(c if c.isprintable() else "?" for c in line)
+
+
+def _tries(sensor: Mapping[str, Any]) -> str:
+    """For how long it has failed, and when it is tried again, where that is known."""
+    failing_s, next_s = sensor.get("failing_s"), sensor.get("next_try_s")
+    told = [] if failing_s is None else [f"for {DURATION.show(float(round(failing_s)))}"]
+    told += [] if next_s is None else [f"next try in {DURATION.show(float(round(next_s)))}"]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _rows(sensor: Mapping[str, Any]) -> str:

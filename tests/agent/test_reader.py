@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -98,9 +99,7 @@ def test_whatever_a_plug_in_raises_takes_only_its_sensor_down() -> None:
     sensor.origin = "acme-flow 1.0"
     with running(sensor) as reader:
         until(lambda: reader.failures >= 2, "it is opened again")
-        assert reader.error == (
-            "pump: fault of the driver from acme-flow 1.0: ZeroDivisionError: division by zero"
-        )
+        assert reader.error == ("fault of the driver from acme-flow 1.0: ZeroDivisionError: division by zero")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_whatever_a_plug_in_gives_takes_only_its_sensor_down(given: object, word
     sensor.origin = "acme-flow 1.0"
     with running(sensor) as reader:
         until(lambda: reader.failures >= 2, "it is opened again")
-        assert "pump: fault of the driver from acme-flow 1.0: " in reader.error
+        assert "fault of the driver from acme-flow 1.0: " in reader.error
         assert words in reader.error
 
 
@@ -141,6 +140,25 @@ def test_while_it_fails_the_error_is_there_in_words() -> None:
         until(lambda: reader.failures >= 3, "some failures")
         assert reader.error == "no such device"
         assert not reader.ended
+
+
+def test_how_long_it_has_failed_and_when_it_is_tried_again_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "FIRST_PAUSE_S", 0.4)
+    begun = time.monotonic()
+    with running(Scripted(1.0, opens=(SensorError("gone"),))) as reader:
+        until(lambda: reader.next_try, "it waits")
+        since, next_try = reader.failing_since or 0.0, reader.next_try or 0.0
+        assert begun <= since <= time.monotonic()
+        assert 0.0 < next_try - since < 0.6
+        until(lambda: reader.phase == "reading", "it reads")
+        assert reader.failing_since is reader.next_try is None
+
+
+def test_the_sensors_name_is_not_said_twice(caplog: pytest.LogCaptureFixture) -> None:
+    sensor = Scripted(opens=(Scripted().error("no such device"),))
+    with running(sensor) as reader:
+        until(lambda: reader.failures == 1, "a failure")
+    assert "sensor pump: no such device (next try in" in caplog.text
 
 
 def test_the_same_failure_again_and_again_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

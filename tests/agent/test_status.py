@@ -210,6 +210,22 @@ def test_a_folder_that_takes_no_answer_is_logged(tmp_path: Path, caplog: pytest.
     assert "cannot answer into" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({"failing_s": 300.4, "next_try_s": 59.7}, " (for 5 min, next try in 1 min)"),
+        ({"failing_s": 3.2, "next_try_s": None}, " (for 3 s)"),
+        ({"failing_s": None, "next_try_s": None}, ""),
+    ],
+)
+def test_since_when_a_sensor_fails_and_when_it_is_tried_again_is_told(
+    known: dict[str, Any], told: str
+) -> None:
+    sensor = {**SNAPSHOT["sensors"]["pump"], **known}
+    line = status.lines({**SNAPSHOT, "sensors": {"pump": sensor}})[3]
+    assert line.startswith(f"sensor pump (recording): failed: the wire came off{told}, 7 rows")
+
+
 def test_the_answer_for_a_person_says_what_is_wrong_and_what_is_missing() -> None:
     assert status.lines(SNAPSHOT) == [
         "pi-7: degraded, tocsin 0.1.0, up 10 s, 5.0 % of a core, 62 MB",

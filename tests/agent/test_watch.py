@@ -70,7 +70,7 @@ def test_told_to_stop_it_leaves_the_terminal_as_it_was(config: Path, number: int
 
 def test_a_sensor_that_cannot_be_read_says_why(config: Path) -> None:
     with Terminal(words(config, "gone")) as terminal:
-        until(lambda: terminal.shows("gone (host): gone: /nowhere: shows none of"), "the reason")
+        until(lambda: terminal.shows("gone (host): /nowhere: shows none of"), "the reason")
         terminal.press("q")
         terminal.end()
         assert terminal.process.returncode == 1
