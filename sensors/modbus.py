@@ -88,6 +88,7 @@ class Modbus(PolledSensor):
         self._retries = retries
         self._blocks = plan(registers, bridge, most_registers)
         self._bus: Bus | None = None
+        self._told: set[str] = set()  # troubles of some of its registers
         self._answers = False  # since it was opened
 
     def peers(self) -> Sequence[Peer]:
@@ -106,24 +107,29 @@ class Modbus(PolledSensor):
     def sample(self) -> tuple[float, ...]:
         """What could be read, NaN for the rest. Raises OSError when nothing could."""
         values = [math.nan] * len(self.channels)
-        trouble = ""
+        troubles: list[str] = []
         waiting, had = list(self._blocks), 0
         while waiting:
             block = waiting.pop(0)
             try:
                 answer = self._ask(block)
             except NoAnswer as error:
-                trouble = trouble or f"{block.words}: {error}"
+                pieces = self._without_bridges(block) if error.reason == "illegal_data_address" else []
+                if not pieces:
+                    troubles.append(f"{block.words}: {error}{self._hint(error)}")
                 if not error.refused:
                     break  # the unit or the line is in trouble: the rest would only wait as long
-                if error.reason == "illegal_data_address":
-                    waiting[:0] = self._without_bridges(block)
+                waiting[:0] = pieces
                 continue
             had += 1
             for place, register, number in block.numbers(answer):
                 values[place] = self._sound(register, number)
         if not had:
-            raise OSError(f"unit {self._unit_id} at {self._wire.where}: {trouble}")
+            raise OSError(f"unit {self._unit_id} at {self._wire.where}: {troubles[0]}")
+        for trouble in troubles:
+            if trouble not in self._told:
+                logger.warning("sensor %s: %s; counted from now on", self.name, trouble)
+                self._told.add(trouble)
         return tuple(values)
 
     def close(self) -> None:
@@ -148,6 +154,17 @@ class Modbus(PolledSensor):
             else:
                 self._answers = True
                 return answer
+
+    def _hint(self, error: NoAnswer) -> str:
+        """What is most often wrong where this is the answer."""
+        if error.reason == "illegal_data_address":
+            return " (is its table right, and its address not one off?)"
+        if error.reason in ("crc_errors", "short_answers"):
+            return " (are baud, parity and stop_bits those of the unit?)"
+        if error.reason == "time_outs" and not self._answers:
+            line = ", and baud and parity?" if self._wire.port else "?"
+            return f" (is unit_id {self._unit_id} right{line})"
+        return ""
 
     def _without_bridges(self, block: Block) -> list[Block]:
         """The block in pieces, from now on: the device may lack what lies between. [] where it is whole."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import struct
 import threading
 import time
@@ -198,18 +199,26 @@ def test_a_port_that_another_program_holds_says_so(cable: Cable) -> None:
 # What is refused, broken, late or missing.
 
 
-def test_what_a_unit_refuses_is_missing_and_counted_by_name() -> None:
+def test_what_a_unit_refuses_is_missing_and_counted_by_name_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     refuses = {HOLDING: ExcCodes.DEVICE_BUSY, HOLDING + 4: ExcCodes.DEVICE_FAILURE}
     with Peer(device(1, WORDS, refuses=refuses)) as peer:
         with over_tcp(peer, register("a", 0), register("b", 2), register("c", 4), bridge=0) as sensor:
             assert row(sensor) == pytest.approx([math.nan, 500.0, math.nan], nan_ok=True)
             assert sensor.skipped == {"server_device_busy": 1, "server_device_failure": 1}
+            row(sensor)
+    assert [record.getMessage() for record in caplog.records if "counted" in record.getMessage()] == [
+        "sensor meter: holding 100: server device busy; counted from now on",
+        "sensor meter: holding 104: server device failure; counted from now on",
+    ]
 
 
 def test_a_unit_that_refuses_all_is_an_error_that_says_what(cable: Cable) -> None:
     with Peer(device(1, WORDS), line=cable.theirs), on_line(cable, register("a", 40, type="int32")) as sensor:
         with pytest.raises(
-            SensorError, match=r"meter: unit 1 at .*: holding 140 to 141: illegal data address"
+            SensorError,
+            match=r"meter: unit 1 at .*: holding 140 to 141: illegal data address \(is its table right",
         ):
             sensor.read(1.0)
 
@@ -233,13 +242,19 @@ def flipped(packet: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("cut", "reason"),
-    [(slice(0, 0), "time_outs"), (slice(0, 3), "short_answers"), (slice(0, -1), "crc_errors")],
+    ("cut", "reason", "hint"),
+    [
+        (slice(0, 0), "time_outs", "is unit_id 1 right, and baud and parity?"),
+        (slice(0, 3), "short_answers", "are baud, parity and stop_bits those of the unit?"),
+        (slice(0, -1), "crc_errors", "are baud, parity and stop_bits those of the unit?"),
+    ],
 )
-def test_an_answer_that_comes_in_part_or_not_at_all_is_counted(cable: Cable, cut: slice, reason: str) -> None:
+def test_an_answer_that_comes_in_part_or_not_at_all_is_counted(
+    cable: Cable, cut: slice, reason: str, hint: str
+) -> None:
     with Peer(device(1, WORDS), line=cable.theirs) as peer, on_line(cable, register("a", 2)) as sensor:
         peer.spoil = lambda packet: packet[cut]
-        with pytest.raises(SensorError, match=reason.replace("_", " ")):
+        with pytest.raises(SensorError, match=re.escape(f"{reason.replace('_', ' ')} ({hint})")):
             sensor.read(10.0)
         assert sensor.skipped == {reason: 1}  # who has not answered yet is not asked twice
 
