@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from agent import doctor, doctor_board, doctor_broker
-from agent.config import Config, load_text
+from agent.config import Config, load, load_text
 from agent.doctor_board import buses, clock, disk, power, synchronised
 from agent.doctor_peers import peers
 from agent.doctor_rights import RULES, UNIT, Person, devices, runs_as, service_user, state_folder
@@ -25,6 +25,7 @@ from agent.finding import Finding
 from tests.agent.brokers import HOST, Mosquitto, Subscriber, free_port, until
 from tests.agent.running import REPOSITORY, Agent
 from tests.real import need, need_root
+from tests.sensors.http_peer import Pages
 from tests.sensors.packages import install
 from tests.sensors.world import make_board
 
@@ -420,6 +421,16 @@ def test_the_peers_of_sensors_are_looked_for_and_left_alone(tmp_path: Path) -> N
                 f"nothing listens at {HOST}:{closed} (connection refused)",
                 f"start what should listen at {HOST}:{closed}, or write the port that it listens at",
             )
+
+
+def test_a_server_that_the_running_agent_reads_is_not_disturbed(tmp_path: Path) -> None:
+    here = {"url": "", "channels": [{"name": "a"}], "driver": "http", "rate_hz": 2}
+    with Pages(b'{"a": 1}') as page:
+        live = {"sensors": {"a": {**here, "url": page.url}}, "monitors": {"a": {"sensor": "a"}}}
+        with Agent(tmp_path, live, port=free_port()) as agent:
+            agent.until("on sensor a:")
+            until(lambda: agent.ask()["sensors"]["a"]["rows"], "the agent reads it")
+            assert only(peers(load(agent.config))).says == "the running agent reads it"
 
 
 def test_a_peer_of_an_unknown_name_is_told_with_what_looks_for_it(tmp_path: Path) -> None:
