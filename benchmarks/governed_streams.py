@@ -142,9 +142,9 @@ class Remembered:
         return np.stack(found)
 
 
-def motors(hours: float) -> list[Stream]:
+def motors(hours: float, count: int = MOTORS) -> list[Stream]:
     """Of the synthetic machine: healthy, and every few minutes a fault that begins and ends."""
-    return [_motor(number, min(SHIFT_S, hours * HOUR_S)) for number in range(MOTORS)]
+    return [_motor(number, min(SHIFT_S, hours * HOUR_S)) for number in range(count)]
 
 
 def _motor(motor: int, span_s: float) -> Stream:

@@ -72,7 +72,7 @@ def test_a_battery_empties_by_what_the_board_draws() -> None:
 
 @cache
 def streams() -> tuple[Stream, ...]:
-    return tuple(motors(0.4))
+    return tuple(motors(0.4, 2))
 
 
 def test_a_motor_repeats_itself_from_where_it_begins() -> None:
