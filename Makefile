@@ -22,7 +22,7 @@ demo: $(VENV)/.stamp  ## a real machine's failure, and a subscriber that hears i
 	@$(BIN)/tocsin demo $(ARGS)
 
 test: $(VENV)/.stamp  ## the tests that need no root
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 lint: $(VENV)/.stamp  ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -41,8 +41,8 @@ class Script:
     supply_w: Callable[[float], float] = lambda hour: math.inf  # above which the supply gives way
     battery: bool = False
     limit_c: float | None = 75.0
-    cpu: float = 0.15  # cores
-    power_w: float = 0.12
+    cpu: float = 0.18  # cores
+    power_w: float = 0.15
     battery_h: float | None = None
     mistaken: float = 1.0  # what the governor believes things to cost, over what they do
     noise: float = 0.0  # of what it reads: of CPU time by so much, of temperature by 10 K times as much
@@ -113,8 +113,8 @@ SCRIPTS = (
         slower=10.0,
         copies=16,
         hours=6.0,
-        cpu=0.5,
-        power_w=0.5,
+        cpu=0.45,
+        power_w=0.45,
     ),
 )
 

@@ -134,6 +134,26 @@ def test_at_constant_conditions_it_does_not_swing(budget: float, scale: float, n
 
 @settings(max_examples=15, deadline=None)
 @given(
+    budget=st.floats(0.02, 0.2),
+    bursts=st.lists(st.tuples(st.floats(20, 1500), st.floats(0.5, 4.0)), min_size=2, max_size=12),
+    noise=st.floats(0.0, 0.1),
+)
+def test_machines_that_fail_now_and_then_do_not_make_it_swing(
+    budget: float, bursts: list[tuple[float, float]], noise: float
+) -> None:
+    """Each for so long so much work, again and again."""
+    world = World(menu(), Limits(cores=budget), noise=noise).run(1.0)
+    world.dials = world.dials[-1:]
+    while len(world.dials) < 6 * 3600 / DECIDE_S:
+        for lasts_s, world.scale in bursts:
+            world.run(lasts_s / 3600)
+    moved = np.flatnonzero(np.diff(world.dials))
+    hour = 3600 / DECIDE_S
+    assert max((np.count_nonzero((moved >= at) & (moved < at + hour)) for at in moved), default=0) <= 6
+
+
+@settings(max_examples=15, deadline=None)
+@given(
     budget=st.floats(0.001, 0.3),
     room_c=st.floats(10, 70),
     under_voltage=st.booleans(),
