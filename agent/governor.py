@@ -23,9 +23,10 @@ RISE_MOST = 2.0  # times the CPU in use, at most, in one step up
 CUT_S = 30.0  # from one step back from heat to the next: how soon a board's temperature answers
 CUT = 0.6  # of what the monitors take is left after a step back
 NEAR_C, CLEAR_C = 1.5, 4.0  # below the limit: from here on steps back, and up to here no step up
-# A step up that was taken back is not tried again before RISE_S, doubled each time up to this; a budget's, where what is
-# in use may have been a machine that fails, up to that. So no hour has more than six changes of plan.
-LONGEST_S, LONGEST_RISE_S = 4 * 3600.0, 3600.0
+# No step up where so many changes lie in the last hour: what takes them back again and again may be machines that fail.
+MOST_MOVES, HOUR_S = 3, 3600.0
+# A step up that heat took back is not tried again before RISE_S, doubled each time up to this.
+LONGEST_S = 4 * 3600.0
 LATE_S, LATE_LOOKS = 2.0, 2  # the pipeline was behind by so much at so many looks: the hardware cannot do it
 HARDWARE = 0.8  # cores that the pipeline may use at all: it is one thread, and must catch up after a pause
 CROWDED = 40.0  # % of the last 10 s in which somebody waited for a processor (PSI): others need it more
@@ -108,9 +109,8 @@ class Plans:
     binding: str = ""  # the budget that is tightest now
     allowed: float = math.inf  # cores it leaves for the agent
     broken: tuple[str, ...] = ()  # budgets that cannot be kept, in words
-    moved_at: float = -math.inf  # when the dial moved last
-    rose_at: float = -math.inf  # the latest step up that a budget has not taken back
-    rise_s: float = RISE_S  # after a change, until the next
+    moved_at: float = -math.inf  # when the menu or the dial changed last
+    moves: tuple[float, ...] = ()  # when the dial moved, the latest MOST_MOVES
     time: float = -math.inf  # of the latest decision
     late: int = 0  # looks in a row at which the pipeline was behind
     used: float | None = None  # cores of the agent, smoothed
@@ -192,22 +192,10 @@ def decide(now: Telemetry, plans: Plans, limits: Limits, board: Conversion) -> P
         plans, binding=binding, allowed=allowed, broken=tuple(_broken(now, plans, limits, allowances))
     )
     dial, reason = _dial(now, plans, trouble)
-    plans = _patient(now, plans, dial)
     if dial == plans.dial:
         return plans
-    return replace(plans, dial=dial, reason=reason, moved_at=now.time, used=None)
-
-
-def _patient(now: Telemetry, plans: Plans, dial: int) -> Plans:
-    """Slower to step up again, where a budget takes a step up back; as quick as ever once one has stood for long."""
-    if dial > plans.dial:
-        return replace(plans, rose_at=now.time)
-    since_s = now.time - plans.rose_at
-    if plans.lid >= plans.dial > dial and since_s < 2 * plans.rise_s:
-        return replace(plans, rose_at=-math.inf, rise_s=min(LONGEST_RISE_S, 2 * plans.rise_s))
-    if 4 * plans.rise_s < since_s < math.inf and plans.rise_s > RISE_S:
-        return replace(plans, rise_s=RISE_S)
-    return plans
+    moves = (*plans.moves, now.time)[-MOST_MOVES:]
+    return replace(plans, dial=dial, reason=reason, moved_at=now.time, moves=moves, used=None)
 
 
 def served(plans: Plans, menu: Menu, limits: Limits, board: Conversion, time: float) -> Plans:
@@ -396,7 +384,9 @@ def _dial(now: Telemetry, plans: Plans, trouble: Trouble | None) -> tuple[int, s
     if dial > 0 and used > plans.allowed:
         lower = max(0, min(dial - 1, plans.fitting(FILL * plans.allowed)))
         return lower, f"{plans.binding}: {_percent(used)} in use, {_percent(plans.allowed)} are given"
-    if trouble is not None or now.time - max(plans.moved_at, plans.ceiling.seen_at) < plans.rise_s:
+    if trouble is not None or now.time - max(plans.moved_at, plans.ceiling.seen_at) < RISE_S:
+        return dial, ""
+    if len(plans.moves) == MOST_MOVES and now.time - plans.moves[0] < HOUR_S:
         return dial, ""
     room = min(lid, plans.fitting(RISE_FILL * plans.allowed))
     step = max(dial + 1, plans.fitting(RISE_MOST * plans.cores(dial)))
