@@ -15,6 +15,8 @@ from sensors.plugins import plugins
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY", "JOURNAL_STREAM"):
     os.environ.pop(name, None)  # a test run under systemd is not the service
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)  # of the terminal that pytest is seen on, which what a test starts is not
 
 # Started in the background of a shell we inherit an ignored SIGINT, and so would each command that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -158,7 +158,7 @@ def test_a_governed_day_hears_as_much_for_less_and_no_later_than_allowed() -> No
     assert fixed["anomalies"] == governed["anomalies"]
     assert isinstance(governed["cpu_s"], float)
     assert isinstance(fixed["cpu_s"], float)
-    assert governed["cpu_s"] < 0.7 * fixed["cpu_s"]
+    assert governed["cpu_s"] < 0.85 * fixed["cpu_s"]  # in the first hour it looks at all that may be
     assert governed["max_delay_broken"] == 0
     assert governed["recall"] >= fixed["recall"] - 0.1  # type: ignore[operator]
 
