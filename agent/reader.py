@@ -10,9 +10,8 @@ from typing import Literal
 
 from agent.inbox import Inbox
 from agent.pace import Pace
-from sensors.base import Reading, Sensor
+from sensors.base import Reading, Sensor, SensorError
 from sensors.named_thread import NamedThread
-from sensors.plugins import in_words, read
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +74,10 @@ class Reader:
         while not self._stop.is_set():
             try:
                 self._read_on()
-            except (Exception, SystemExit) as error:  # a plug-in may raise anything
-                if (why := in_words(self.sensor, error)) is None:
-                    raise
+            except (SensorError, OSError) as error:
                 if self.phase == "reading" and time.monotonic() - self._reading_since >= STABLE_S:
                     pause = FIRST_PAUSE_S
-                self._failed(why, pause)
+                self._failed(str(error), pause)
             self._close()
             if self.sensor.finished:  # also when its last word was an error: there is no more of it
                 logger.info("sensor %s has come to its end%s", self.sensor.name, _left_out(self.sensor))
@@ -103,7 +100,7 @@ class Reader:
         self._pace.restart()
         self._opened(sensor)
         while not self._stop.is_set():
-            reading = read(sensor, READ_S)
+            reading = sensor.read(READ_S)
             self.beat = time.monotonic()
             if reading is not None:
                 self._hear(reading)
@@ -138,10 +135,8 @@ class Reader:
     def _close(self) -> None:
         try:
             self.sensor.close()
-        except (Exception, SystemExit) as error:  # a plug that is out already
-            if (why := in_words(self.sensor, error)) is None:
-                raise
-            logger.debug("sensor %s: closing: %s", self.sensor.name, why)
+        except (SensorError, OSError) as error:  # a plug that is out already
+            logger.debug("sensor %s: closing: %s", self.sensor.name, error)
 
     def _pause(self, seconds: float) -> None:
         self.next_try = end = time.monotonic() + seconds

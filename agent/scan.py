@@ -12,8 +12,7 @@ import numpy as np
 
 from agent.sentences import quantity
 from sensors import registry
-from sensors.base import Channel, Found, Kind
-from sensors.plugins import in_words, read
+from sensors.base import Channel, Found, Kind, SensorError
 
 # For all of them together, side by side: a thermometer takes a second, an accelerometer of ST's at 1 Hz two for each
 # axis, a hung bus for ever
@@ -79,14 +78,12 @@ def _read_once(found: Found, end: float) -> Look:
         sensor.open()
         reading = None
         while reading is None and not sensor.finished and (left := end - time.monotonic()) > 0:
-            reading = read(sensor, min(left, 0.5))
+            reading = sensor.read(min(left, 0.5))
         values = np.full(len(sensor.channels), np.nan) if reading is None else reading.values[-1]
         return Look(
             found, sensor.channels, tuple(float(value) for value in values), sensor.rate_hz, sensor.kind
         )
-    except (Exception, SystemExit) as error:  # a plug-in may raise anything
-        if (why := in_words(sensor, error)) is None:
-            raise
-        return Look(found, error=why.removeprefix(f"{found.name}: "))
+    except (SensorError, OSError) as error:
+        return Look(found, error=str(error).removeprefix(f"{found.name}: "))
     finally:
         sensor.close()

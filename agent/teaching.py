@@ -27,7 +27,6 @@ from agent.yaml_lines import Mistake
 from models import baseline as baselines
 from models.baseline import Baseline, BaselineError
 from sensors.base import Reading, Sensor, SensorError
-from sensors.plugins import in_words, read
 
 PATIENCE = 20  # times the rows needed: who has not learned from so many will not
 READ_S = 0.2  # a live sensor is left alone for at most so long after the end
@@ -140,10 +139,6 @@ def _named(sensor: Sensor) -> Iterator[None]:
         yield
     except OSError as error:
         raise sensor.error(error.strerror or str(error)) from error
-    except (Exception, SystemExit) as error:  # a plug-in may raise anything
-        if isinstance(error, SensorError) or (why := in_words(sensor, error)) is None:
-            raise
-        raise SensorError(why) from error
 
 
 def _may_learn(config: Config, monitor: Monitor, named: bool) -> bool:
@@ -254,7 +249,7 @@ def _listen(sensor: Sensor, heard: queue.Queue[Heard], stop: threading.Event) ->
     """Read until told to stop."""
     with _Last(sensor.name, heard, stop), _named(sensor):
         while not (stop.is_set() or sensor.finished):
-            reading = read(sensor, READ_S)
+            reading = sensor.read(READ_S)
             if reading is not None:
                 _put(heard, (sensor.name, reading), stop)
 

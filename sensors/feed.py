@@ -10,7 +10,6 @@ from functools import partial
 
 from sensors.attendant import Attendant
 from sensors.base import Channel, Clock, Reading, Sensor, SensorError
-from sensors.plugins import in_words, read
 from sensors.resample import Numbers, Resampler, Take
 
 READ_S = 0.2  # longest a read blocks, and so how soon it is left
@@ -132,18 +131,10 @@ class Feed:
 
     def _attend(self, attendant: Attendant) -> None:
         try:
-            self._read(attendant)
-        except (Exception, SystemExit) as error:  # a plug-in may raise anything
-            if isinstance(error, SensorError | OSError) or (why := in_words(self.sensor, error)) is None:
-                raise
-            raise SensorError(why) from error
-
-    def _read(self, attendant: Attendant) -> None:
-        try:
             self.sensor.open()
             attendant.up()
             while not attendant.leaving and not self.sensor.finished:
-                reading = read(self.sensor, READ_S)
+                reading = self.sensor.read(READ_S)
                 if reading is not None:
                     self._put(reading, attendant)
         finally:

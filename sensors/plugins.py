@@ -6,6 +6,8 @@ import importlib
 import logging
 import math
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +18,8 @@ from sensors.base import Reading, Sensor, SensorError
 logger = logging.getLogger(__name__)
 
 GROUP = "tocsin.drivers"
+Errors = tuple[type[Exception], ...]
+S = typing.TypeVar("S", bound=Sensor)
 
 
 class PluginError(Exception):
@@ -33,13 +37,10 @@ class Plugin:
     def load(self) -> type[Sensor]:
         """The class, imported now. Raises PluginError."""
         module, _, name = self.place.partition(":")
-        try:
+        blame = f"driver {self.driver} of {self.package} cannot be loaded from {self.place}"
+        with at_fault(blame, PluginError, through=()):
             found = getattr(importlib.import_module(module), name)
             typing.get_type_hints(found.__init__)  # the types of its options are there too
-        except Exception as error:  # somebody else's code may raise anything, and takes only itself down
-            raise PluginError(
-                f"driver {self.driver} of {self.package} cannot be loaded from {self.place}: {words(error)}"
-            ) from error
         if not (isinstance(found, type) and issubclass(found, Sensor)):
             raise PluginError(
                 f"driver {self.driver} of {self.package}: {self.place} is no class derived from sensors.base.Sensor"
@@ -59,19 +60,55 @@ def plugins() -> dict[str, tuple[Plugin, ...]]:
     return found
 
 
-def read(sensor: Sensor, timeout: float) -> Reading | None:
-    """What a sensor reads. Raises also TypeError and ValueError for what a plug-in gives that is no Reading of its own:
-    further on it would be a fault of ours."""
-    reading = sensor.read(timeout)
-    if sensor.origin and reading is not None:
-        _check(reading, sensor)
-    return reading
+class Guarded(Sensor):
+    """A plug-in's sensor, which stands before its own class: what that raises, or gives that is no Reading of its own,
+    takes its own sensor down and nothing else."""
+
+    def open(self) -> None:
+        with at_fault(self._blame, SensorError):
+            super().open()  # type: ignore[safe-super]
+
+    def read(self, timeout: float) -> Reading | None:
+        with at_fault(self._blame, SensorError):
+            reading = super().read(timeout)  # type: ignore[safe-super]
+            if reading is not None:
+                _check(reading, len(self.channels))
+        return reading
+
+    def close(self) -> None:
+        with at_fault(self._blame, SensorError):
+            super().close()  # type: ignore[safe-super]
+
+    @property
+    def _blame(self) -> str:
+        return f"{self.name}: fault of the driver from {self.origin}"
 
 
-def _check(reading: Reading, sensor: Sensor) -> None:
+def guarded(cls: type[S], package: str) -> type[S]:
+    """The class of a plug-in's sensors, guarded."""
+    return type(cls.__name__, (Guarded, cls), {"__doc__": cls.__doc__, "origin": package})
+
+
+@contextmanager
+def at_fault(
+    who: str, raises: type[Exception], *, through: Errors = (SensorError, OSError)
+) -> Iterator[None]:
+    """Somebody else's code, which may raise anything and even want to end the program: an error says who is to blame,
+    but for what goes `through`."""
+    try:
+        yield
+    except through:
+        raise
+    except (Exception, SystemExit) as error:
+        logger.debug("%s", who, exc_info=error)
+        raise raises(f"{who}: {words(error)}") from error
+
+
+def _check(reading: Reading, columns: int) -> None:
+    """Raises TypeError and ValueError: further on it would be a fault of ours."""
     if not isinstance(reading, Reading):
         raise TypeError(f"read gives {type(reading).__name__}, not a Reading")
-    values, columns = reading.values, len(sensor.channels)
+    values = reading.values
     if not isinstance(values, np.ndarray) or values.dtype != np.float32:
         raise TypeError(
             f"its values are {getattr(values, 'dtype', type(values).__name__)}, not an array of float32"
@@ -80,17 +117,6 @@ def _check(reading: Reading, sensor: Sensor) -> None:
         raise ValueError(f"it gives values of shape {values.shape}, not (samples, {columns}) of its channels")
     if not (math.isfinite(reading.time) and 0.0 < reading.rate_hz < math.inf):
         raise ValueError(f"it gives the time {reading.time} and the rate {reading.rate_hz}, in s and Hz")
-
-
-def in_words(sensor: Sensor, error: BaseException) -> str | None:
-    """What took a sensor down: an error of the world, or a fault of a plug-in, which takes its own sensor down and
-    nothing else; None for a fault of our own."""
-    if isinstance(error, SensorError | OSError):
-        return str(error)
-    if not sensor.origin:
-        return None
-    logger.debug("sensor %s: fault of its driver", sensor.name, exc_info=error)
-    return f"{sensor.name}: fault of the driver from {sensor.origin}: {words(error)}"
 
 
 def words(error: BaseException) -> str:

@@ -9,13 +9,13 @@ import itertools
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sensors.base import Found, OptionError, Sensor, sensor_name
-from sensors.plugins import PluginError, plugins, words
+from sensors.plugins import PluginError, at_fault, guarded, plugins
 from sensors.values import Problem, convert, named_fields, show_type, unknown_names
 
 DRIVERS: dict[str, str] = {
@@ -111,20 +111,29 @@ def find(root: Path = Path("/")) -> tuple[list[Found], list[str]]:
     troubles: list[str] = []
     for driver in names():
         try:
-            for one in load(driver).find(root):
-                name = next(
-                    n
-                    for n in _numbered(sensor_name(one.name, driver))
-                    if n not in {other.name for other in found}
-                )
-                found.append(dataclasses.replace(one, name=name, driver=driver))
+            for one in _look(driver, root):
+                taken = {other.name for other in found}
+                name = next(name for name in _numbered(one.name) if name not in taken)
+                found.append(dataclasses.replace(one, name=name))
         except PluginError as error:
             troubles.append(str(error))
-        except Exception as error:
-            if driver in DRIVERS:
-                raise
-            troubles.append(f"driver {driver} of {plugins()[driver][0].package} cannot look: {words(error)}")
     return found, troubles
+
+
+def _look(driver: str, root: Path) -> Sequence[Found]:
+    """What one driver finds. Raises PluginError."""
+    cls = load(driver)
+
+    def look() -> list[Found]:
+        return [
+            dataclasses.replace(one, name=sensor_name(one.name, driver), driver=driver)
+            for one in cls.find(root)
+        ]
+
+    if driver in DRIVERS:
+        return look()
+    with at_fault(f"driver {driver} of {plugins()[driver][0].package} cannot look", PluginError, through=()):
+        return look()
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -151,20 +160,26 @@ def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, l
     if problems:
         return None, problems
     try:
-        sensor = cls(**values)  # a constructor only stores, and refuses what does not fit together
+        sensor = _made(
+            driver, cls, values
+        )  # a constructor only stores, and refuses what does not fit together
     except OptionError as error:
         plain = isinstance(
             error.value, str | int | float | list
         )  # as it was written, and not what was made of it
         return None, [Problem(error.path, error.value if plain else None, error.message)]
-    except Exception as error:
-        if driver in DRIVERS:
-            raise
-        package = plugins()[driver][0].package
-        return None, [Problem("driver", None, f"driver {driver} of {package} cannot be made: {words(error)}")]
-    if driver not in DRIVERS:
-        sensor.origin = plugins()[driver][0].package
+    except PluginError as error:
+        return None, [Problem("driver", None, str(error))]
     return sensor, []
+
+
+def _made(driver: str, cls: type[Sensor], values: dict[str, Any]) -> Sensor:
+    """Raises OptionError, and PluginError for whatever else a plug-in's constructor raises."""
+    if driver in DRIVERS:
+        return cls(**values)
+    package = plugins()[driver][0].package
+    with at_fault(f"driver {driver} of {package} cannot be made", PluginError, through=(OptionError,)):
+        return guarded(cls, package)(**values)
 
 
 def _inside(parameters: Mapping[str, inspect.Parameter]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from agent import reader as readers
 from agent.inbox import Inbox
 from agent.reader import Reader
 from sensors.base import Channel, Reading, Sensor, SensorError
+from sensors.plugins import guarded
 from tests.agent.brokers import until
 
 Step = Callable[[], Reading | None]
@@ -95,8 +96,7 @@ def test_a_driver_that_raises_is_closed_counted_and_opened_again(caplog: pytest.
 
 def test_whatever_a_plug_in_raises_takes_only_its_sensor_down() -> None:
     fault: list[object] = [ZeroDivisionError("division by zero")] * 1000
-    sensor = Scripted(1.0, *fault)
-    sensor.origin = "acme-flow 1.0"
+    sensor = guarded(Scripted, "acme-flow 1.0")(1.0, *fault)
     with running(sensor) as reader:
         until(lambda: reader.failures >= 2, "it is opened again")
         assert reader.error == ("fault of the driver from acme-flow 1.0: ZeroDivisionError: division by zero")
@@ -126,8 +126,7 @@ def test_whatever_a_plug_in_gives_takes_only_its_sensor_down(given: object, word
                 raise given
             return given  # type: ignore[return-value]
 
-    sensor = Odd()
-    sensor.origin = "acme-flow 1.0"
+    sensor = guarded(Odd, "acme-flow 1.0")()
     with running(sensor) as reader:
         until(lambda: reader.failures >= 2, "it is opened again")
         assert "fault of the driver from acme-flow 1.0: " in reader.error
