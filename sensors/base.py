@@ -85,9 +85,8 @@ class AtLeast:
     limit: float
 
 
-LONGEST_NAME = (
-    60  # letters of a name that is made up; a configuration's may have 64, and "-2" be added to this
-)
+# Letters of a name that is made up: a configuration's may have 64, and "-2" comes behind it.
+LONGEST_NAME = 60
 NO_NAMES = (
     *("availability", "state", "event", "request", "response"),  # topics of the agent's own
     *("null", "true", "false", "yes", "no", "on", "off", "y", "n"),  # which YAML reads as no text

@@ -16,10 +16,8 @@ from sensors.password import as_told
 logger = logging.getLogger(__name__)
 
 TURN_S = 0.2  # longest a source may wait before it looks whether it should leave
-UNHEARD_S, UNHEARD_TICKS = (
-    10.0,
-    3.0,
-)  # whichever is longer: without any value for so long, a channel is told of
+# Without any value for so long, whichever is longer, a channel is told of.
+UNHEARD_S, UNHEARD_TICKS = 10.0, 3.0
 AHEAD_S = 1.0  # so much may a source's clock be ahead of ours before it is counted
 
 

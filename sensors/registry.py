@@ -160,21 +160,19 @@ def _prepare(driver: str, given: Mapping[str, object]) -> tuple[Sensor | None, l
     if problems:
         return None, problems
     try:
-        sensor = _made(
-            driver, cls, values
-        )  # a constructor only stores, and refuses what does not fit together
+        sensor = _made(driver, cls, values)
     except OptionError as error:
-        plain = isinstance(
-            error.value, str | int | float | list
-        )  # as it was written, and not what was made of it
-        return None, [Problem(error.path, error.value if plain else None, error.message)]
+        # as it was written, and not what was made of it
+        value = error.value if isinstance(error.value, str | int | float | list) else None
+        return None, [Problem(error.path, value, error.message)]
     except PluginError as error:
         return None, [Problem("driver", None, str(error))]
     return sensor, []
 
 
 def _made(driver: str, cls: type[Sensor], values: dict[str, Any]) -> Sensor:
-    """Raises OptionError, and PluginError for whatever else a plug-in's constructor raises."""
+    """A constructor only stores, and raises OptionError for what does not fit together; whatever else a plug-in's
+    raises is a PluginError."""
     if driver in DRIVERS:
         return cls(**values)
     package = plugins()[driver][0].package
